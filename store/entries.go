@@ -85,6 +85,12 @@ func workspaceFields(w Workspace) detail {
 	}
 	portal.LogoHash = ""
 	d["portal"] = members(portal)
+	if w.Environment != "" {
+		d["environment"] = w.Environment
+	}
+	if w.EnvironmentOf != "" {
+		d["environment_of"], d["inherits"] = w.EnvironmentOf, append([]string{}, w.Inherits...)
+	}
 	return d
 }
 

@@ -21,7 +21,9 @@ type LimitSet struct {
 	jwks.LimitSet
 	Description string
 	// Signed is the name of the rule that new tokens contain. Empty: none.
-	Signed    string
+	Signed string
+	// Inherited: it is the copy of a plan of the environment's first workspace.
+	Inherited bool
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
@@ -42,6 +44,9 @@ func (l *LimitSet) Most() int {
 
 // LimitStore is the part of Store that stores limits that keys share. A change raises the workspace's version,
 // once, if the published rules change, and takes no longer if many keys have the plan.
+//
+// Environments inherit the plans of their first workspace: the same transaction stores, changes or deletes their copies,
+// with an audit entry in each workspace. An environment whose set is not a copy keeps it.
 type LimitStore interface {
 	// CreateLimits stores a new set. Errors, in this order: ErrNotFound: no such workspace. ErrExists: it has a
 	// set with this subject and name. ErrTooMany: it has LimitSet.Most sets on the subject. Audit:
@@ -49,10 +54,12 @@ type LimitStore interface {
 	CreateLimits(ctx context.Context, l LimitSet) (LimitSet, error)
 	// UpdateLimits calls change with the set and stores its Limits, Description, Signed and UpdatedAt, in one
 	// transaction. An error of change is returned and nothing is stored. Changes to other fields are ignored.
-	// Errors: ErrNotFound. Audit: ActionLimitsUpdate.
+	// The set of an environment is then its own. Errors: ErrNotFound. Audit: ActionLimitsUpdate.
 	UpdateLimits(ctx context.Context, workspace, on, name string, change func(*LimitSet) error) (LimitSet, error)
-	// DeleteLimits deletes a set at the time `at`. Errors: ErrNotFound. ErrInUse: a key that is published or
-	// suspended has the plan. Audit: ActionLimitsDelete.
+	// DeleteLimits deletes a set at the time `at`. If it is an environment's own, and the first workspace has a plan
+	// with the name, a copy of that replaces it. Errors: ErrNotFound. ErrInherited. ErrInUse: a key that is published
+	// or suspended, also one of an environment that inherits it, has the plan. Audit: ActionLimitsDelete, or
+	// ActionLimitsUpdate for a plan that is replaced.
 	DeleteLimits(ctx context.Context, workspace, on, name string, at time.Time) error
 	// Limits returns one set. Errors: ErrNotFound.
 	Limits(ctx context.Context, workspace, on, name string) (LimitSet, error)
@@ -92,6 +99,9 @@ func limitFields(l LimitSet) detail {
 	}
 	if l.Signed != "" {
 		d["signed"] = l.Signed
+	}
+	if l.Inherited {
+		d["inherited"] = true
 	}
 	return d
 }

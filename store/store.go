@@ -23,8 +23,8 @@ var (
 	ErrCompacted      = errors.New("the change log does not reach back that far")
 	// ErrNotActive: the key was rotated, suspended or revoked, or has expired.
 	ErrNotActive = errors.New("the key is not active")
-	// ErrTooMany: the owner has as many keys or open requests, or the workspace has as many sets of limits or open
-	// requests, as allowed.
+	// ErrTooMany: the owner has as many keys or open requests, or the workspace has as many sets of limits, open
+	// requests or environments, as allowed.
 	ErrTooMany = errors.New("there are too many")
 	// ErrNoPlan: the workspace has no plan with the name in a key.
 	ErrNoPlan = errors.New("the plan does not exist")
@@ -72,7 +72,10 @@ func (e *IdempotencyError) Is(target error) bool { return target == ErrIdempoten
 type Store interface {
 	// CreateWorkspace stores w at version 1, which publishes its tombstone: a key for which no token was ever
 	// signed, so that the set is never empty. Settings that are not the defaults are published as version 2. CreatedAt
-	// is stored as given, also as UpdatedAt. Errors: ErrExists. Audit: ActionWorkspaceCreate.
+	// is stored as given, also as UpdatedAt. An environment gets the parts that it inherits, and copies of the plans,
+	// from its first workspace; the plans raise its version. Errors: ErrExists. ErrNoFirst, ErrTooMany and
+	// ErrSameEnvironment: an environment can't be tied to this workspace or have this name. Audit:
+	// ActionWorkspaceCreate.
 	CreateWorkspace(ctx context.Context, w Workspace, tombstone jwks.Key) (Workspace, error)
 	// Workspace returns one workspace. Errors: ErrNotFound.
 	Workspace(ctx context.Context, id string) (Workspace, error)
@@ -80,8 +83,11 @@ type Store interface {
 	Workspaces(ctx context.Context, f WorkspaceFilter) (list []Workspace, next string, err error)
 	// UpdateWorkspace calls change with the workspace and stores the result, in one transaction. A change of Settings
 	// raises the version, which publishes them. An error of change is returned and nothing is stored. Changes to ID,
-	// Version, CreatedAt and Usage are ignored. A Portal.Logo replaces the stored logo; without one, the stored logo
-	// stays, or is deleted if change empties Portal.LogoHash. Errors: ErrNotFound. Audit: ActionWorkspaceUpdate.
+	// EnvironmentOf, Version, CreatedAt and Usage are ignored. A Portal.Logo replaces the stored logo; without one, the
+	// stored logo stays, or is deleted if change empties Portal.LogoHash. Parts that an environment inherits are those
+	// of its first workspace, whatever change does to them; a change of the first workspace also changes its
+	// environments. Errors: ErrNotFound. ErrSameEnvironment. Audit: ActionWorkspaceUpdate, for each workspace that
+	// differs.
 	UpdateWorkspace(ctx context.Context, id string, change func(*Workspace) error) (Workspace, error)
 	// Logo returns a workspace's logo. ErrNotFound: no such workspace, or it has no logo.
 	Logo(ctx context.Context, workspace string) ([]byte, error)

@@ -19,6 +19,12 @@ type Workspace struct {
 	Policy            Policy
 	Portal            Portal
 	Settings          jwks.Settings // published for gateways, and listed
+	// Environment is the name of the environment that the workspace is, such as test. Empty: DefaultEnvironment.
+	Environment string
+	// EnvironmentOf is the first workspace, to which an environment is tied. Empty: the workspace is not tied.
+	EnvironmentOf string
+	// Inherits has the parts of an environment that are always the same as those of its first workspace.
+	Inherits []string
 	// Version of the published set; version 1 publishes the tombstone.
 	Version   uint64
 	Usage     Reported
@@ -31,8 +37,10 @@ type WorkspaceFilter struct {
 	// Query selects workspaces whose id or name contains this string (compared by Fold). This can read all
 	// workspaces.
 	Query string
-	After string // start the page after this id
-	Limit int    // the most workspaces of a page; must be positive
+	// EnvironmentOf selects the environments of a workspace.
+	EnvironmentOf string
+	After         string // start the page after this id
+	Limit         int    // the most workspaces of a page; must be positive
 	// Bytes and Rows have the same meaning as in Filter.
 	Bytes, Rows int
 }

@@ -21,7 +21,7 @@ const logUnsigned = `INSERT INTO changes (workspace, version, added, removed, un
 func (s *Store) CreateLimits(ctx context.Context, l store.LimitSet) (store.LimitSet, error) {
 	l, err := rows.NewLimits(l)
 	if err == nil {
-		err = s.locking(ctx, l.Workspace, func(ctx context.Context, c rows.Locked) error { return c.CreateLimits(ctx, l) })
+		err = s.lockingFamily(ctx, l.Workspace, func(ctx context.Context, c rows.Locked) error { return c.CreateLimits(ctx, l) })
 	}
 	if err != nil {
 		return store.LimitSet{}, wrap(ctx, "create limits", err)
@@ -33,7 +33,7 @@ func (s *Store) CreateLimits(ctx context.Context, l store.LimitSet) (store.Limit
 func (s *Store) UpdateLimits(ctx context.Context, workspace, on, name string,
 	change func(*store.LimitSet) error,
 ) (l store.LimitSet, err error) {
-	err = s.locking(ctx, workspace, func(ctx context.Context, c rows.Locked) (err error) {
+	err = s.lockingFamily(ctx, workspace, func(ctx context.Context, c rows.Locked) (err error) {
 		l, err = c.UpdateLimits(ctx, workspace, on, name, change)
 		return err
 	})
@@ -45,7 +45,7 @@ func (s *Store) UpdateLimits(ctx context.Context, workspace, on, name string,
 
 // DeleteLimits implements store.Store.
 func (s *Store) DeleteLimits(ctx context.Context, workspace, on, name string, at time.Time) error {
-	err := s.locking(ctx, workspace, func(ctx context.Context, c rows.Locked) error {
+	err := s.lockingFamily(ctx, workspace, func(ctx context.Context, c rows.Locked) error {
 		return c.DeleteLimits(ctx, workspace, on, name, at)
 	})
 	return wrap(ctx, "delete limits", err)
@@ -76,7 +76,8 @@ func asLocked(ctx context.Context, t pgx.Tx, w store.Workspace, raised *bool) ro
 		Row: func(into []any, query string, args ...any) error {
 			return t.QueryRow(ctx, query, args...).Scan(into...)
 		},
-		Exec: exec,
+		Exec:  exec,
+		Query: query(ctx, t),
 		Publish: func(u jwks.Unsigned) error {
 			*raised = true
 			return raising(ctx, t, w.ID, nil, func(r pgx.BatchResults) error { _, err := r.Exec(); return err },

@@ -12,7 +12,7 @@ import (
 )
 
 // query returns a rows.Query on a connection.
-func query(ctx context.Context, c *pgxpool.Conn) rows.Query {
+func query(ctx context.Context, c conn) rows.Query {
 	return func(into []any, query string, args ...any) iter.Seq[error] {
 		return func(yield func(error) bool) {
 			found, _ := c.Query(ctx, query, args...) // its error is found.Err

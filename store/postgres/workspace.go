@@ -15,71 +15,86 @@ import (
 const (
 	insertWorkspace = `WITH created AS (
 			INSERT INTO workspaces (` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, fingerprint)
-			VALUES ($1, $12, $13, $14, 1, $15, $15, $16, $17, ('x' || encode($18::bytea, 'hex'))::bit(256))
-			ON CONFLICT DO NOTHING RETURNING id
+			VALUES ($1, $12, $13, $14, 1, $15, $15, $18, $19, $20, $16, $17, ('x' || encode($21::bytea, 'hex'))::bit(256))
+			ON CONFLICT (id) DO NOTHING RETURNING id
 		), published AS (
-			INSERT INTO jwks (workspace, kid, n) SELECT id, $18, $19 FROM created
+			INSERT INTO jwks (workspace, kid, n) SELECT id, $21, $22 FROM created
 		), logged AS (
-			INSERT INTO changes (workspace, version, added, removed) SELECT id, 1, $19, '' FROM created
+			INSERT INTO changes (workspace, version, added, removed) SELECT id, 1, $22, '' FROM created
 		), drawn AS (
-			INSERT INTO logos (workspace, png) SELECT id, $20::bytea FROM created WHERE $20::bytea IS NOT NULL
+			INSERT INTO logos (workspace, png) SELECT id, $23::bytea FROM created WHERE $23::bytea IS NOT NULL
 		), audited AS (
 			` + recordEntry + ` FROM created
 		)
 		SELECT count(*) FROM created`
 	updateWorkspace = `WITH audited AS (` + recordEntry + `)
-		UPDATE workspaces SET name = $12, audiences = $13, allow_never_expires = $14, updated_at = $15, policy = $16, portal = $17
-		WHERE id = $1`
+		UPDATE workspaces SET name = $12, audiences = $13, allow_never_expires = $14, updated_at = $15, policy = $16, portal = $17,
+		environment = $18, environment_of = $19, inherits = $20 WHERE id = $1`
 	upsertLogo = `INSERT INTO logos (workspace, png) VALUES ($1, $2)
 		ON CONFLICT (workspace) DO UPDATE SET png = excluded.png`
-	deleteLogo      = `DELETE FROM logos WHERE workspace = $1`
-	selectLogo      = `SELECT png FROM logos WHERE workspace = $1`
-	selectWorkspace = `SELECT ` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, ` + rows.ReportedColumns + `, ` +
+	deleteLogo       = `DELETE FROM logos WHERE workspace = $1`
+	selectLogo       = `SELECT png FROM logos WHERE workspace = $1`
+	selectWorkspaces = `SELECT ` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, ` + rows.ReportedColumns + `, ` +
 		rows.GatewayColumns + ` FROM workspaces
-		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id WHERE id = $1`
+		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
+	selectWorkspace = selectWorkspaces + ` WHERE id = $1`
 	// FOR NO KEY UPDATE is the lock that an UPDATE takes. No foreign key refers to the row, so it suffices.
-	lockWorkspace = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
+	lockWorkspace = selectWorkspace + forChange
+	forChange     = ` FOR NO KEY UPDATE OF workspaces`
 )
 
 // CreateWorkspace implements store.Store.
 func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
-	w, logo := rows.NewWorkspace(w)
-	args, err := workspaceArgs(store.WorkspaceCreated(ctx, w), w)
-	if err != nil {
-		return store.Workspace{}, wrap(ctx, "create workspace", err)
-	}
-	kid := tombstone.KID()
-	args = append(args, kid[:], tombstone.Modulus(), logo)
-	create := func(ctx context.Context, c conn) error {
-		var created int
-		err := c.QueryRow(ctx, insertWorkspace, args...).Scan(&created)
-		if err == nil && created == 0 {
-			return store.ErrExists
-		}
+	var created store.Workspace
+	do := func(ctx context.Context, c conn) (err error) {
+		created, err = createWorkspace(ctx, c, w, tombstone)
 		return err
 	}
-	if unsettled := rows.Unsettled(w); !w.Settings.IsDefault() {
-		only := create
-		create = inTx(func(ctx context.Context, t pgx.Tx) error {
-			if err := only(ctx, t); err != nil {
-				return err
-			}
-			return asLocked(ctx, t, unsettled, new(bool)).Settle(&w)
+	if plain, _ := rows.NewWorkspace(w); w.EnvironmentOf != "" || !plain.Settings.IsDefault() {
+		do = inTx(func(ctx context.Context, t pgx.Tx) (err error) {
+			created, err = createSettled(ctx, t, w, tombstone)
+			return err
 		})
 	}
-	err = s.write(ctx, w.ID, create)
-	if err != nil {
+	if err := s.write(ctx, w.ID, do); err != nil {
 		return store.Workspace{}, wrap(ctx, "create workspace", err)
 	}
 	s.notifier.notify(w.ID)
-	return w, nil
+	return created, nil
+}
+
+func createWorkspace(ctx context.Context, c conn, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
+	w, logo := rows.NewWorkspace(w)
+	args, err := workspaceArgs(store.WorkspaceCreated(ctx, w), w)
+	if err != nil {
+		return w, err
+	}
+	kid, created := tombstone.KID(), 0
+	err = c.QueryRow(ctx, insertWorkspace, append(args, kid[:], tombstone.Modulus(), logo)...).Scan(&created)
+	if err == nil && created == 0 {
+		err = store.ErrExists
+	}
+	return w, err
+}
+
+// createSettled creates a workspace that has settings for gateways or is an environment.
+func createSettled(ctx context.Context, t pgx.Tx, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
+	if w.EnvironmentOf != "" {
+		return createEnvironment(ctx, t, w, tombstone)
+	}
+	w, err := createWorkspace(ctx, t, w, tombstone)
+	if err != nil {
+		return w, err
+	}
+	return w, asLocked(ctx, t, rows.Unsettled(w), new(bool)).Settle(&w)
 }
 
 // workspaceArgs returns the arguments of a statement that stores a workspace. Fields that can change begin at
 // $12.
 func workspaceArgs(e store.Entry, w store.Workspace) ([]any, error) {
 	policy, portal, err := rows.Settings(w)
-	return append(dialect.EntryArgs(e), w.Name, w.Audiences, w.AllowNeverExpires, rows.Micros(w.UpdatedAt), policy, portal), err
+	args := append(dialect.EntryArgs(e), w.Name, w.Audiences, w.AllowNeverExpires, rows.Micros(w.UpdatedAt), policy, portal)
+	return append(args, rows.EnvironmentArgs(w)...), err
 }
 
 // Workspace implements store.Store.
@@ -92,39 +107,24 @@ func (s *Store) Workspace(ctx context.Context, id string) (store.Workspace, erro
 	return w, wrap(ctx, "read workspace", err)
 }
 
-// UpdateWorkspace implements store.Store. While change runs, the workspace is locked against all other changes.
+// UpdateWorkspace implements store.Store. While change runs, the workspace and its family are locked against all other
+// changes.
 func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
 	var w store.Workspace
-	begun, raised := false, false
+	begun, raised := false, raisings{}
 	err := s.writeUnless(ctx, id, &begun, inTx(func(ctx context.Context, t pgx.Tx) error {
-		old, err := scanWorkspace(t.QueryRow(ctx, lockWorkspace, id))
+		f, err := lockFamily(ctx, t, lockFirst, id, raised)
 		if err != nil {
 			return err
 		}
 		begun = true
-		var logo []byte
-		var newLogo bool
-		if w, logo, newLogo, err = rows.ChangedWorkspace(old, change); err != nil {
-			return err
-		}
-		args, err := workspaceArgs(store.WorkspaceUpdated(ctx, old, w), w)
-		if err != nil {
-			return err
-		}
-		if _, err = t.Exec(ctx, updateWorkspace, args...); err == nil && newLogo {
-			err = storeLogo(ctx, t, id, logo)
-		}
-		if err != nil {
-			return err
-		}
-		return asLocked(ctx, t, old, &raised).Settle(&w)
+		w, err = f.Update(id, change)
+		return err
 	}))
 	if err != nil {
 		return store.Workspace{}, wrap(ctx, "update workspace", err)
 	}
-	if raised {
-		s.notifier.notify(id)
-	}
+	raised.notify(s.notifier)
 	return w, nil
 }
 

@@ -15,7 +15,7 @@ import (
 func (s *Store) CreateLimits(ctx context.Context, l store.LimitSet) (store.LimitSet, error) {
 	l, err := rows.NewLimits(l)
 	if err == nil {
-		err = s.locking(ctx, l.Workspace, func(c rows.Locked) error { return c.CreateLimits(ctx, l) })
+		err = s.lockingFamily(ctx, l.Workspace, func(c rows.Locked) error { return c.CreateLimits(ctx, l) })
 	}
 	return orZero(l, wrap(ctx, "create limits", err))
 }
@@ -24,7 +24,7 @@ func (s *Store) CreateLimits(ctx context.Context, l store.LimitSet) (store.Limit
 func (s *Store) UpdateLimits(ctx context.Context, workspace, on, name string,
 	change func(*store.LimitSet) error,
 ) (l store.LimitSet, err error) {
-	err = s.locking(ctx, workspace, func(c rows.Locked) (err error) {
+	err = s.lockingFamily(ctx, workspace, func(c rows.Locked) (err error) {
 		l, err = c.UpdateLimits(ctx, workspace, on, name, change)
 		return err
 	})
@@ -33,7 +33,7 @@ func (s *Store) UpdateLimits(ctx context.Context, workspace, on, name string,
 
 // DeleteLimits implements store.Store.
 func (s *Store) DeleteLimits(ctx context.Context, workspace, on, name string, at time.Time) error {
-	err := s.locking(ctx, workspace, func(c rows.Locked) error { return c.DeleteLimits(ctx, workspace, on, name, at) })
+	err := s.lockingFamily(ctx, workspace, func(c rows.Locked) error { return c.DeleteLimits(ctx, workspace, on, name, at) })
 	return wrap(ctx, "delete limits", err)
 }
 
@@ -52,8 +52,9 @@ func (s *Store) locking(ctx context.Context, workspace string, do func(rows.Lock
 func (t *tx) locked(w store.Workspace) rows.Locked {
 	return rows.Locked{
 		Dialect: &dialect, Workspace: w,
-		Row:  func(into []any, query string, args ...any) error { return t.row(query, args...).Scan(into...) },
-		Exec: func(query string, args ...any) error { _, err := t.exec(query, args...); return err },
+		Row:   func(into []any, query string, args ...any) error { return t.row(query, args...).Scan(into...) },
+		Exec:  func(query string, args ...any) error { _, err := t.exec(query, args...); return err },
+		Query: t.query,
 		Publish: func(u jwks.Unsigned) error {
 			version, err := raiseVersion(t, w.ID)
 			if err != nil {

@@ -32,7 +32,8 @@ const (
 // writeQueries and readQueries are prepared when the database is opened.
 var (
 	writeQueries = []string{
-		insertWorkspace, updateWorkspace, upsertSettings, upsertLogo, deleteLogo, selectWorkspace, insertKey, updateKey, updateState, selectKey,
+		insertWorkspace, updateWorkspace, upsertSettings, upsertLogo, deleteLogo, selectWorkspace,
+		selectFirst, selectEnvironments, insertKey, updateKey, updateState, selectKey,
 		rows.SelectPlan, rows.SelectUse,
 		rows.SelectOpen, rows.CountOpenOfOwner, rows.CountOpen, rows.SelectRequest, selectKID,
 		countActive, countGrace, selectNext, insertJWK, deleteJWK, insertChange, updateVersion,

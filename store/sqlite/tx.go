@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"iter"
 
 	"github.com/burnkey/burnkey/internal/spans"
 	"github.com/burnkey/burnkey/jwks"
@@ -125,6 +126,17 @@ func (t *tx) row(query string, args ...any) *sql.Row {
 		return t.StmtContext(t.ctx, stmt).QueryRowContext(t.ctx, args...)
 	}
 	return t.QueryRowContext(t.ctx, query, args...)
+}
+
+// query is a rows.Query.
+func (t *tx) query(into []any, query string, args ...any) iter.Seq[error] {
+	return func(yield func(error) bool) {
+		if stmt, ok := t.prepared[query]; ok {
+			each(t.StmtContext(t.ctx, stmt).QueryContext(t.ctx, args...))(into)(yield)
+		} else {
+			each(t.QueryContext(t.ctx, query, args...))(into)(yield)
+		}
+	}
 }
 
 // look is a rows.Look.

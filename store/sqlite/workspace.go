@@ -9,49 +9,62 @@ import (
 )
 
 const (
-	insertWorkspace = `INSERT INTO workspaces (` + rows.WorkspaceColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?)
+	insertWorkspace = `INSERT INTO workspaces (` + rows.WorkspaceColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO NOTHING`
-	updateWorkspace = `UPDATE workspaces SET name = ?, audiences = ?, allow_never_expires = ?, updated_at = ?
-		WHERE id = ?`
+	updateWorkspace = `UPDATE workspaces SET name = ?, audiences = ?, allow_never_expires = ?, updated_at = ?,
+		environment = ?, environment_of = ?, inherits = ? WHERE id = ?`
 	upsertSettings = `INSERT INTO settings (workspace, policy, portal) VALUES (?, ?, ?)
 		ON CONFLICT (workspace) DO UPDATE SET policy = excluded.policy, portal = excluded.portal`
 	upsertLogo = `INSERT INTO logos (workspace, png) VALUES (?, ?)
 		ON CONFLICT (workspace) DO UPDATE SET png = excluded.png`
-	deleteLogo      = `DELETE FROM logos WHERE workspace = ?`
-	selectLogo      = `SELECT png FROM logos WHERE workspace = ?`
-	selectWorkspace = `SELECT ` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, ` + rows.ReportedColumns + `, ` +
+	deleteLogo       = `DELETE FROM logos WHERE workspace = ?`
+	selectLogo       = `SELECT png FROM logos WHERE workspace = ?`
+	selectWorkspaces = `SELECT ` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, ` + rows.ReportedColumns + `, ` +
 		rows.GatewayColumns + ` FROM workspaces
 		LEFT JOIN settings ON settings.workspace = workspaces.id
-		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id WHERE id = ?`
+		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
+	selectWorkspace    = selectWorkspaces + ` WHERE id = ?`
+	selectFirst        = selectWorkspaces + ` WHERE id = (SELECT coalesce(environment_of, id) FROM workspaces WHERE id = ?)`
+	selectEnvironments = selectWorkspaces + ` WHERE environment_of = ? ORDER BY id`
 )
 
 // CreateWorkspace implements store.Store.
 func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
-	w, logo := rows.NewWorkspace(w)
 	var created store.Workspace
-	err := s.write(ctx, func(t *tx) error {
-		created = w
-		if err := createWorkspace(t, w, logo, tombstone); err != nil {
-			return err
+	err := s.write(ctx, func(t *tx) (err error) {
+		if w.EnvironmentOf == "" {
+			created, err = createWorkspace(t, w, tombstone)
+		} else {
+			created, err = createEnvironment(t, w, tombstone)
 		}
-		return t.locked(rows.Unsettled(w)).Settle(&created)
+		return err
 	})
 	return orZero(created, wrap(ctx, "create workspace", err))
 }
 
-func createWorkspace(t *tx, w store.Workspace, logo []byte, tombstone jwks.Key) error {
+func createWorkspace(t *tx, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
+	w, logo := rows.NewWorkspace(w)
 	audiences, err := encodeList(w.Audiences)
 	if err != nil {
-		return err
+		return w, err
 	}
-	n, err := t.exec(insertWorkspace, w.ID, w.Name, audiences, w.AllowNeverExpires, w.Version,
-		rows.Micros(w.CreatedAt), rows.Micros(w.UpdatedAt))
+	n, err := t.exec(insertWorkspace, append([]any{
+		w.ID, w.Name, audiences, w.AllowNeverExpires, w.Version, rows.Micros(w.CreatedAt), rows.Micros(w.UpdatedAt),
+	}, rows.EnvironmentArgs(w)...)...)
 	if err != nil {
-		return err
+		return w, err
 	}
 	if n == 0 {
-		return store.ErrExists
+		return w, store.ErrExists
 	}
+	if err := fillWorkspace(t, w, logo, tombstone); err != nil {
+		return w, err
+	}
+	return w, t.locked(rows.Unsettled(w)).Settle(&w)
+}
+
+// fillWorkspace stores the settings and the tombstone of a new workspace.
+func fillWorkspace(t *tx, w store.Workspace, logo []byte, tombstone jwks.Key) error {
 	if err := storeSettings(t, w); err != nil {
 		return err
 	}
@@ -103,27 +116,12 @@ func (s *Store) Workspace(ctx context.Context, id string) (store.Workspace, erro
 func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
 	var w store.Workspace
 	err := s.write(ctx, func(t *tx) error {
-		old, err := scanWorkspace(t.row(selectWorkspace, id))
+		f, err := t.family(selectFirst, id)
 		if err != nil {
 			return err
 		}
-		var logo []byte
-		var newLogo bool
-		if w, logo, newLogo, err = rows.ChangedWorkspace(old, change); err != nil {
-			return err
-		}
-		if err := storeWorkspace(t, w); err != nil {
-			return err
-		}
-		if newLogo {
-			if err := storeLogo(t, w.ID, logo); err != nil {
-				return err
-			}
-		}
-		if err := t.locked(old).Settle(&w); err != nil {
-			return err
-		}
-		return record(t, store.WorkspaceUpdated(t.ctx, old, w))
+		w, err = f.Update(id, change)
+		return err
 	})
 	return orZero(w, wrap(ctx, "update workspace", err))
 }
@@ -133,7 +131,8 @@ func storeWorkspace(t *tx, w store.Workspace) error {
 	if err != nil {
 		return err
 	}
-	if _, err = t.exec(updateWorkspace, w.Name, audiences, w.AllowNeverExpires, rows.Micros(w.UpdatedAt), w.ID); err != nil {
+	args := append([]any{w.Name, audiences, w.AllowNeverExpires, rows.Micros(w.UpdatedAt)}, rows.EnvironmentArgs(w)...)
+	if _, err = t.exec(updateWorkspace, append(args, w.ID)...); err != nil {
 		return err
 	}
 	return storeSettings(t, w)

@@ -27,6 +27,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		tests []test
 	}{
 		{"workspaces", workspaceTests},
+		{"environments", environmentTests},
 		{"keys", keyTests},
 		{"revocation", revokeTests},
 		{"rotation", rotationTests},

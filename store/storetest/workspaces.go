@@ -53,7 +53,7 @@ func workspaceRoundTrip(e env) {
 		Version: 99, CreatedAt: now.In(time.FixedZone("", 3600)).Add(999 * time.Nanosecond), UpdatedAt: now.Add(time.Hour),
 	}
 	want := given
-	want.Version, want.CreatedAt, want.UpdatedAt = 1, now, now
+	want.Version, want.CreatedAt, want.UpdatedAt, want.Inherits = 1, now, now, []string{}
 	want.Portal.Logo, want.Portal.LogoHash = nil, hashOf(given.Portal.Logo)
 	created, err := e.CreateWorkspace(e.ctx, given, tombstone)
 	e.ok(err)

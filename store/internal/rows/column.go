@@ -57,6 +57,26 @@ func text(s *string) Column {
 	}
 }
 
+// words returns the destination of words separated by spaces; NULL becomes an empty list.
+func words(list *[]string) Column {
+	return func(value any) error {
+		var joined string
+		err := text(&joined)(value)
+		*list = NotNil(strings.Fields(joined))
+		return err
+	}
+}
+
+// flag returns the destination of a truth value; NULL becomes false.
+func flag(b *bool) Column {
+	return func(value any) error {
+		n, isNumber := value.(int64)
+		is, isBool := value.(bool)
+		*b = is || n != 0
+		return expect(isNumber || isBool || value == nil, value, "a truth value")
+	}
+}
+
 func kid(k *jwks.KID) Column {
 	return func(value any) (err error) {
 		b, _ := value.([]byte)

@@ -17,15 +17,15 @@ const (
 	// SelectShared selects the sets of limits that are published, for Shared.
 	SelectShared = `SELECT subject, name, limits FROM limit_sets WHERE workspace = $1 AND limits <> '[]' ORDER BY subject, name`
 
-	limitColumns = `workspace, subject, name, limits, description, signed, created_at, updated_at`
+	limitColumns = `workspace, subject, name, limits, description, signed, created_at, updated_at, inherited`
 	// SelectLimits selects a set of limits.
 	SelectLimits = `SELECT ` + limitColumns + ` FROM limit_sets WHERE workspace = $1 AND subject = $2 AND name = $3`
 	// ListLimits selects a page of sets.
 	ListLimits = `SELECT ` + limitColumns + ` FROM limit_sets WHERE workspace = $1 AND subject = $2 AND name > $3 ORDER BY name LIMIT $4`
 	// CountLimits counts sets up to a limit.
 	CountLimits  = `SELECT count(*) FROM (SELECT 1 FROM limit_sets WHERE workspace = $1 AND subject = $2 LIMIT $3) AS sets`
-	insertLimits = `INSERT INTO limit_sets (` + limitColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
-	updateLimits = `UPDATE limit_sets SET limits = $4, description = $5, signed = $6, updated_at = $7
+	insertLimits = `INSERT INTO limit_sets (` + limitColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	updateLimits = `UPDATE limit_sets SET limits = $4, description = $5, signed = $6, updated_at = $7, inherited = $8
 		WHERE workspace = $1 AND subject = $2 AND name = $3`
 	deleteLimits = `DELETE FROM limit_sets WHERE workspace = $1 AND subject = $2 AND name = $3`
 	// SelectPlan finds a plan.
@@ -40,6 +40,7 @@ func Shared(s *jwks.LimitSet) []any { return []any{&s.On, &s.Name, rules(&s.Limi
 func limitSet(l *store.LimitSet) []any {
 	return []any{
 		&l.Workspace, &l.On, &l.Name, rules(&l.Limits), &l.Description, &l.Signed, Time(&l.CreatedAt), Time(&l.UpdatedAt),
+		flag(&l.Inherited),
 	}
 }
 
@@ -56,9 +57,12 @@ func rules(limits *[]jwks.Limit) Column {
 type Locked struct {
 	*Dialect
 	Workspace store.Workspace
+	// Environments are those of Workspace, which are locked, too, if the change is one of limits.
+	Environments []Locked
 	// Row scans the only row of a query.
-	Row  func(into []any, query string, args ...any) error
-	Exec func(query string, args ...any) error
+	Row   func(into []any, query string, args ...any) error
+	Exec  func(query string, args ...any) error
+	Query Query
 	// Publish raises the version with a change of limits.
 	Publish func(jwks.Unsigned) error
 	Record  func(store.Entry) error
@@ -125,12 +129,29 @@ func (c Locked) CreateLimits(ctx context.Context, l store.LimitSet) error {
 	if n >= l.Most() {
 		return store.ErrTooMany
 	}
+	l.Inherited = false
+	if err := c.insert(ctx, l); err != nil {
+		return err
+	}
+	return c.pass(ctx, l)
+}
+
+func (c Locked) insert(ctx context.Context, l store.LimitSet) error {
 	err := c.Exec(insertLimits, l.Workspace, l.On, l.Name, encode(l.Limits, false), l.Description, l.Signed,
-		Micros(l.CreatedAt), Micros(l.UpdatedAt))
+		Micros(l.CreatedAt), Micros(l.UpdatedAt), OrNull(l.Inherited))
 	if err != nil {
 		return err
 	}
 	return c.published(l.LimitSet, nil, store.LimitsCreated(ctx, l))
+}
+
+func (c Locked) replace(ctx context.Context, before, l store.LimitSet) error {
+	err := c.Exec(updateLimits, l.Workspace, l.On, l.Name, encode(l.Limits, false), l.Description, l.Signed,
+		Micros(l.UpdatedAt), OrNull(l.Inherited))
+	if err != nil {
+		return err
+	}
+	return c.published(l.LimitSet, before.Limits, store.LimitsUpdated(ctx, before, l))
 }
 
 // UpdateLimits implements store.Store.UpdateLimits.
@@ -146,14 +167,14 @@ func (c Locked) UpdateLimits(ctx context.Context, workspace, on, name string, ch
 	}
 	l := before
 	l.Limits, l.Description, l.Signed, l.UpdatedAt = changed.Limits, changed.Description, changed.Signed, changed.UpdatedAt
+	l.Inherited = false
 	if l, err = storedLimits(l); err != nil {
 		return l, err
 	}
-	err = c.Exec(updateLimits, workspace, on, name, encode(l.Limits, false), l.Description, l.Signed, Micros(l.UpdatedAt))
-	if err != nil {
+	if err = c.replace(ctx, before, l); err != nil {
 		return l, err
 	}
-	return l, c.published(l.LimitSet, before.Limits, store.LimitsUpdated(ctx, before, l))
+	return l, c.pass(ctx, l)
 }
 
 // DeleteLimits implements store.Store.DeleteLimits.
@@ -162,15 +183,29 @@ func (c Locked) DeleteLimits(ctx context.Context, workspace, on, name string, at
 	if err != nil {
 		return err
 	}
-	if on == jwks.OnPlan {
-		switch used, err := c.finds(SelectUse, workspace, name); {
+	if l.Inherited {
+		return store.ErrInherited
+	}
+	if is, err := c.inheritAgain(ctx, l, at); is || err != nil {
+		return err
+	}
+	if err := c.drop(ctx, l, at); err != nil {
+		return err
+	}
+	return c.dropCopies(ctx, l, at)
+}
+
+// drop deletes limits.
+func (c Locked) drop(ctx context.Context, l store.LimitSet, at time.Time) error {
+	if l.On == jwks.OnPlan {
+		switch used, err := c.finds(SelectUse, l.Workspace, l.Name); {
 		case err != nil:
 			return err
 		case used:
 			return store.ErrInUse
 		}
 	}
-	if err := c.Exec(deleteLimits, workspace, on, name); err != nil {
+	if err := c.Exec(deleteLimits, l.Workspace, l.On, l.Name); err != nil {
 		return err
 	}
 	entry := store.LimitsDeleted(ctx, l, at)

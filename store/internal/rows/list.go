@@ -147,7 +147,7 @@ func (d *Dialect) Workspaces(q Query, f store.WorkspaceFilter) (list []store.Wor
 	if f.Limit < 1 {
 		return nil, "", ErrLimit
 	}
-	if !storable(f.Query, f.After) {
+	if !storable(f.Query, f.After, f.EnvironmentOf) {
 		return []store.Workspace{}, "", nil
 	}
 	end := ""
@@ -182,6 +182,9 @@ func (d *Dialect) pickWorkspaces(q Query, f store.WorkspaceFilter, end string) (
 		page     = &store.Picker[string]{Limit: f.Limit, Bytes: f.Bytes}
 	)
 	where.Add(`id > %s`, f.After)
+	if f.EnvironmentOf != "" {
+		where.Add(`environment_of = %s`, f.EnvironmentOf)
+	}
 	if f.Query != "" {
 		where.terms = append(where.terms, `(`+strings.Join(where.maybe(search, `id`, `name`), ` OR `)+`)`)
 	}

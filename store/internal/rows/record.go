@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,7 +22,7 @@ const (
 	allowed_ips, plan, limits, signed, ceiling, suspended_at, suspended_reason, suspended_by`
 	LastUsed         = `(SELECT last_used_at FROM usage WHERE usage.workspace = keys.workspace AND usage.id = keys.id)`
 	UsedKeyColumns   = LastUsed + `, ` + KeyColumns
-	WorkspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at`
+	WorkspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at, environment, environment_of, inherits`
 	SettingsColumns  = `policy, portal`            // NULL if never set
 	ReportedColumns  = `since, until, reported_at` // NULL if nobody reports
 	GatewayColumns   = `gateway_settings`          // NULL if all have their defaults
@@ -50,6 +51,7 @@ func (d *Dialect) UsedKey(k *store.Key) []any { return append([]any{Time(&k.Last
 func (d *Dialect) Workspace(w *store.Workspace) []any {
 	return []any{
 		&w.ID, &w.Name, d.List(&w.Audiences), &w.AllowNeverExpires, &w.Version, Time(&w.CreatedAt), Time(&w.UpdatedAt),
+		text(&w.Environment), text(&w.EnvironmentOf), words(&w.Inherits),
 		settings(&w.Policy), settings(&w.Portal), Time(&w.Usage.Since), Time(&w.Usage.Until), Time(&w.Usage.At),
 		gatewaySettings(&w.Settings),
 	}
@@ -112,6 +114,11 @@ func Change(version uint64, added, removed []byte, unsigned jwks.Unsigned) (jwks
 	return c, nil
 }
 
+// EnvironmentArgs returns the arguments for the columns environment, environment_of and inherits.
+func EnvironmentArgs(w store.Workspace) []any {
+	return []any{OrNull(w.Environment), OrNull(w.EnvironmentOf), OrNull(strings.Join(w.Inherits, " "))}
+}
+
 // Settings returns the arguments for SettingsColumns.
 func Settings(w store.Workspace) (policy, portal string, err error) {
 	policyText, errPolicy := json.Marshal(w.Policy)
@@ -148,19 +155,19 @@ func NewWorkspace(w store.Workspace) (_ store.Workspace, logo []byte) {
 // ChangedWorkspace returns a copy of old after change. If newLogo is true, logo replaces the stored logo.
 func ChangedWorkspace(old store.Workspace, change func(*store.Workspace) error) (w store.Workspace, logo []byte, newLogo bool, err error) {
 	w = old
-	w.Audiences = NotNil(old.Audiences) // change may write into slices
+	w.Audiences, w.Inherits = NotNil(old.Audiences), NotNil(old.Inherits) // change may write into slices
 	w.Policy, w.Portal = old.Policy.Clone(), old.Portal.Clone()
 	if err := change(&w); err != nil {
 		return w, nil, false, err
 	}
-	w.ID, w.Version, w.CreatedAt, w.Usage = old.ID, old.Version, old.CreatedAt, old.Usage
+	w.ID, w.EnvironmentOf, w.Version, w.CreatedAt, w.Usage = old.ID, old.EnvironmentOf, old.Version, old.CreatedAt, old.Usage
 	w, logo, newLogo = storedWorkspace(w, old.Portal)
 	return w, logo, newLogo, nil
 }
 
 func storedWorkspace(w store.Workspace, before store.Portal) (_ store.Workspace, logo []byte, newLogo bool) {
-	w.Audiences, w.Policy, w.UpdatedAt = NotNil(w.Audiences), w.Policy.Clone(), Cut(w.UpdatedAt)
-	w.Settings.BareUntil = Cut(w.Settings.BareUntil)
+	w.Audiences, w.Inherits, w.Policy, w.UpdatedAt = NotNil(w.Audiences), NotNil(w.Inherits), w.Policy.Clone(), Cut(w.UpdatedAt)
+	w.Settings.Environment, w.Settings.BareUntil = w.Environment, Cut(w.Settings.BareUntil)
 	w.Portal, logo, newLogo = w.Portal.Stored(before)
 	return w, logo, newLogo
 }
