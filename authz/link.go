@@ -26,13 +26,16 @@ type LinkRequest struct {
 	ReturnURL string
 	// ExpiresIn is the link's lifetime in seconds; nil: DefaultLinkLife.
 	ExpiresIn *int64
+	// Environments are further workspaces that the link opens: the first workspace and its environments.
+	Environments []string
 	// MadeBy is the calling management key, or uuid.Nil. Revoking this key ends the link and its session.
 	MadeBy uuid.UUID
 	// Subject names, for the audit, the person that the link is for. It must be valid as an owner, or empty.
 	Subject string
 }
 
-// PortalLink makes a link that opens one session. Errors: InputError, *BudgetError, ErrNotFound.
+// PortalLink makes a link that opens one session, and one in each of the Environments. Errors: InputError,
+// *BudgetError, ErrNotFound.
 func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkRequest) (Secret, store.Session, error) {
 	w, err := s.store.Workspace(ctx, workspace)
 	if err != nil {
@@ -41,6 +44,10 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 	life := DefaultLinkLife
 	var bad InputError
 	role := bad.role(&w, r)
+	opened, err := s.opens(ctx, &w, r, &bad)
+	if err != nil {
+		return "", store.Session{}, err
+	}
 	if r.Subject != "" {
 		bad.owner("subject", r.Subject)
 	}
@@ -57,13 +64,13 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 	if err := bad.err(); err != nil {
 		return "", store.Session{}, err
 	}
-	if err := s.spend(ctx, changeCost); err != nil {
+	if err := s.spend(ctx, changeCost*(1+len(opened))); err != nil {
 		return "", store.Session{}, err
 	}
-	return s.newSession(ctx, store.Session{
+	return s.newLinks(ctx, store.Session{
 		Kind: store.KindLink, Workspace: workspace, Owner: r.Owner, Role: role, MadeBy: r.MadeBy, Subject: r.Subject,
 		ScopesAllowed: slices.Clone(r.ScopesAllowed), ReturnURL: r.ReturnURL,
-	}, life)
+	}, opened, life)
 }
 
 // linkMark is the length of the mark at the end of a link's secret, which identifies the person that the link

@@ -30,9 +30,6 @@ type Secret = jwks.Token
 // newSession stores a session under the hash of a new secret, so that a reader of the database can't open it.
 func (s *Service) newSession(ctx context.Context, session store.Session, life time.Duration) (Secret, store.Session, error) {
 	secret, hash := newSecret()
-	if session.Kind == store.KindLink {
-		secret, hash = newLinkSecret(&session)
-	}
 	session.Hash, session.CreatedAt = hash, s.Now()
 	session.ExpiresAt = session.CreatedAt.Add(life)
 	ctx, cancel := settle(ctx)

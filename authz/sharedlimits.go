@@ -15,6 +15,7 @@ import (
 var (
 	ErrPlanExists = fmt.Errorf("the plan: %w", ErrExists)
 	ErrInUse      = store.ErrInUse // keys have the plan
+	ErrInherited  = store.ErrInherited
 )
 
 // LimitsFullError means that a workspace has as many sets of limits on a subject as it can have.
@@ -120,8 +121,9 @@ func (s *Service) SetLimits(ctx context.Context, workspace string, r LimitsReque
 	return l, false, err
 }
 
-// DeleteLimits deletes limits. When it returns nil, this server has published that. Errors: *BudgetError, ErrNotFound,
-// ErrInUse: a key that is published or suspended has the plan.
+// DeleteLimits deletes limits. An environment then inherits the plan of its first workspace with the same name. When it
+// returns nil, this server has published that. Errors: *BudgetError, ErrNotFound, ErrInherited, ErrInUse: a key that is
+// published or suspended, also one of an environment that inherits it, has the plan.
 func (s *Service) DeleteLimits(ctx context.Context, workspace, on, name string) error {
 	defer spans.Start(&ctx, "authz.delete_limits", nil)()
 	if err := s.spend(ctx, changeCost); err != nil {
@@ -178,14 +180,23 @@ func sizeOfLimits(l *store.LimitSet) int {
 	return 256 + len(l.Name) + len(l.Description) + 96*len(l.Limits)
 }
 
-// reachPresent returns once this server has published a workspace's present version. A call that changed nothing
-// calls it, too: an earlier call may have stored the change and then failed to publish it.
+// reachPresent returns once this server has published the present versions of a workspace and of its environments. A
+// call that changed nothing calls it, too: an earlier call may have stored the change and then failed to publish it.
 func (s *Service) reachPresent(ctx context.Context, workspace string) error {
 	w, err := s.store.Workspace(ctx, workspace)
 	if err != nil {
 		return err
 	}
-	return s.publisher.Reach(ctx, workspace, w.Version)
+	environments, err := s.Environments(ctx, &w)
+	if err != nil {
+		return err
+	}
+	for _, w := range append(environments, w) {
+		if err := s.publisher.Reach(ctx, w.ID, w.Version); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkLimits checks limits that keys share.

@@ -25,10 +25,15 @@ type WorkspaceRequest struct {
 	Audiences         []string
 	AllowNeverExpires bool
 	TokenPrefix       string // empty: none
+	// Environment is the name of the environment that the workspace is. Empty: store.DefaultEnvironment.
+	Environment string
+	// EnvironmentOf is the workspace that it is an environment of, and inherits all from. Empty: none.
+	EnvironmentOf string
 }
 
 // CreateWorkspace makes a workspace and publishes its tombstone. Errors:
-// InputError, ErrExists, ErrBusy, *BudgetError.
+// InputError, ErrExists, ErrBusy, *BudgetError. An environment cannot be tied to a workspace that is missing, is itself
+// an environment or has store.MaxEnvironments: InputError.
 func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (store.Workspace, error) {
 	defer spans.Start(&ctx, "authz.create_workspace", nil)()
 	var bad InputError
@@ -37,6 +42,7 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 	bad.audiences("audiences", r.Audiences)
 	settings := jwks.Settings{TokenPrefix: r.TokenPrefix}
 	bad.settings(r.ID, jwks.Settings{}, settings)
+	bad.environment(r)
 	if err := bad.err(); err != nil {
 		return store.Workspace{}, err
 	}
@@ -58,6 +64,9 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 	case !errors.Is(err, ErrNotFound):
 		return store.Workspace{}, err
 	}
+	if err := s.mayTie(ctx, r); err != nil {
+		return store.Workspace{}, err
+	}
 	if err := s.spend(ctx, workspaceCost); err != nil {
 		return store.Workspace{}, err
 	}
@@ -69,12 +78,16 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 	}
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	w, err := s.store.CreateWorkspace(ctx, store.Workspace{
-		ID: r.ID, Name: r.Name, Audiences: r.Audiences,
-		AllowNeverExpires: r.AllowNeverExpires, Settings: settings, CreatedAt: s.Now(),
-	}, minted.Key)
+	fresh := store.Workspace{
+		ID: r.ID, Name: r.Name, Audiences: r.Audiences, AllowNeverExpires: r.AllowNeverExpires, Settings: settings,
+		Environment: r.Environment, EnvironmentOf: r.EnvironmentOf, CreatedAt: s.Now(),
+	}
+	if r.EnvironmentOf != "" {
+		fresh.Inherits = slices.Clone(parts)
+	}
+	w, err := s.store.CreateWorkspace(ctx, fresh, minted.Key)
 	if err != nil {
-		return store.Workspace{}, err
+		return store.Workspace{}, refusedEnvironment(err)
 	}
 	// Apply can fail to publish the new workspace here, but the workspace exists all the same.
 	s.publisher.Apply(ctx, w.ID, jwks.Change{Version: 1, Add: []jwks.Key{minted.Key}})
@@ -113,7 +126,8 @@ func (s *Service) Workspaces(ctx context.Context, f store.WorkspaceFilter) ([]st
 func (s *Service) Updates() uint64 { return s.updates.Load() }
 
 // UpdateWorkspace applies change to a workspace within a transaction and checks the result. If nothing differs,
-// UpdatedAt stays the same and no audit entry is added. Issued keys are not changed. The function change must
+// UpdatedAt stays the same and no audit entry is added. A part that an environment inherits becomes its own if change
+// alters it, and is inherited again if change adds it to Inherits. Issued keys are not changed. The function change must
 // not call the Service, and can be called more than once. When it returns nil, this server has published the settings
 // for gateways. Errors: InputError, *BudgetError, ErrNotFound, and those of change.
 func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
@@ -128,6 +142,7 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 	kept, err := s.store.UpdateWorkspace(ctx, id, func(w *store.Workspace) error {
 		old = *w
 		old.Audiences, old.Policy, old.Portal = slices.Clone(w.Audiences), w.Policy.Clone(), w.Portal.Clone()
+		old.Inherits = slices.Clone(w.Inherits)
 		if err := change(w); err != nil {
 			return err
 		}
@@ -141,6 +156,7 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 		}
 		// All fields are checked, since the rules of each depend on others.
 		var bad InputError
+		bad.settleEnvironment(&old, w)
 		bad.text("name", w.Name, 1)
 		bad.audiences("audiences", w.Audiences)
 		if len(w.Audiences) == 0 {
@@ -159,8 +175,8 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 	if errors.Is(err, errUnchanged) {
 		kept, err = old, nil
 	}
-	if err != nil || kept.Settings.IsDefault() {
-		return kept, err
+	if err != nil || kept.Settings.IsDefault() && old.Settings.IsDefault() {
+		return kept, refusedEnvironment(err)
 	}
 	return kept, s.publisher.Reach(ctx, kept.ID, kept.Version)
 }
@@ -173,6 +189,7 @@ func unchanged(old, w *store.Workspace) bool {
 	portal, _, newLogo := w.Portal.Stored(old.Portal)
 	return !newLogo && w.Name == old.Name && slices.Equal(w.Audiences, old.Audiences) && w.AllowNeverExpires == old.AllowNeverExpires &&
 		w.Settings.Equal(&old.Settings) &&
+		w.Environment == old.Environment && slices.Equal(w.Inherits, old.Inherits) &&
 		reflect.DeepEqual(w.Policy.Clone(), old.Policy) && reflect.DeepEqual(portal, old.Portal)
 }
 

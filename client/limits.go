@@ -15,7 +15,8 @@ type Plan struct {
 	// Description, Limits and Signed are absent if the management key that changed the plan may not read it.
 	Description string       `json:"description"`
 	Limits      []jwks.Limit `json:"limits"`
-	Signed      string       `json:"signed,omitempty"` // the limit that new tokens contain
+	Signed      string       `json:"signed,omitempty"`    // the limit that new tokens contain
+	Inherited   bool         `json:"inherited,omitempty"` // it is the plan of the environment's first workspace
 	CreatedAt   time.Time    `json:"created_at"`
 	UpdatedAt   time.Time    `json:"updated_at"`
 

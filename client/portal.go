@@ -16,7 +16,8 @@ type NewPortalSession struct {
 	ScopesAllowed []string `json:"scopes_allowed,omitzero"` // nil: those of the policy; empty: none
 	Subject       string   `json:"subject,omitempty"`       // the person, for the audit
 	ReturnURL     string   `json:"return_url,omitempty"`
-	ExpiresIn     int64    `json:"expires_in,omitempty"` // seconds until the link is void
+	Environments  []string `json:"environments,omitempty"` // further workspaces that the link opens
+	ExpiresIn     int64    `json:"expires_in,omitempty"`   // seconds until the link is void
 }
 
 // PortalSession is a link that can be opened once. The first person who opens it gets the session.

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -20,11 +21,17 @@ type Workspace struct {
 	BareTokensUntil *time.Time `json:"bare_tokens_until,omitempty"`
 	Policy          *Policy    `json:"policy,omitempty"`
 	Portal          *Portal    `json:"portal,omitempty"`
-	Issuer          string     `json:"issuer"` // iss of its tokens
-	JWKSURI         string     `json:"jwks_uri"`
-	Version         uint64     `json:"version"` // of the published set
-	CreatedAt       time.Time  `json:"created_at"`
-	UpdatedAt       time.Time  `json:"updated_at"`
+	Environment     string     `json:"environment"`              // the name of the environment that it is, such as live
+	EnvironmentOf   string     `json:"environment_of,omitempty"` // the workspace that it is an environment of
+	// Inherits has the parts of an environment that are those of that workspace: policy (with AllowNeverExpires) and portal.
+	Inherits []string `json:"inherits,omitempty"`
+	// Environments are those of the workspace. They are not in lists.
+	Environments []EnvironmentRef `json:"environments,omitempty"`
+	Issuer       string           `json:"issuer"` // iss of its tokens
+	JWKSURI      string           `json:"jwks_uri"`
+	Version      uint64           `json:"version"` // of the published set
+	CreatedAt    time.Time        `json:"created_at"`
+	UpdatedAt    time.Time        `json:"updated_at"`
 
 	// The use of keys is known completely from UsageSince to UsageUntil. Both are nil if no gateway reports
 	// usage.
@@ -33,6 +40,12 @@ type Workspace struct {
 	UsageReportedAt *time.Time `json:"usage_reported_at"`
 
 	Answer
+}
+
+// EnvironmentRef names an environment of a workspace: the id of the workspace that it is, and its name.
+type EnvironmentRef struct {
+	ID          string `json:"id"`
+	Environment string `json:"environment"`
 }
 
 // Policy limits the keys of a workspace. All times are in seconds.
@@ -74,11 +87,14 @@ type OIDC struct {
 
 // NewWorkspace describes a workspace to create. Only ID is required.
 type NewWorkspace struct {
-	ID                string   `json:"id"`
-	Name              string   `json:"name,omitempty"`
-	Audiences         []string `json:"audiences,omitempty"`
-	AllowNeverExpires *bool    `json:"allow_never_expires,omitempty"` // nil: true
-	TokenPrefix       string   `json:"token_prefix,omitempty"`
+	ID        string   `json:"id"`
+	Name      string   `json:"name,omitempty"`
+	Audiences []string `json:"audiences,omitempty"`
+	// AllowNeverExpires must be nil for an environment, which inherits it. Otherwise, nil is true.
+	AllowNeverExpires *bool  `json:"allow_never_expires,omitempty"`
+	Environment       string `json:"environment,omitempty"`    // its name, such as test; required with EnvironmentOf
+	EnvironmentOf     string `json:"environment_of,omitempty"` // makes it an environment of this workspace
+	TokenPrefix       string `json:"token_prefix,omitempty"`
 }
 
 // Patch is a JSON Merge Patch (RFC 7396). It contains the members to change, by their JSON names. Nil resets a
@@ -97,13 +113,19 @@ func (c *Client) Workspaces() List[Workspace] {
 	return List[Workspace]{c: c, member: "workspaces"}
 }
 
+// Environments lists the environments of a workspace.
+func (c *Client) Environments(of string) List[Workspace] {
+	return List[Workspace]{c: c, member: "workspaces", query: url.Values{"environment_of": {of}}}
+}
+
 // Workspace returns a workspace.
 func (c *Client) Workspace(ctx context.Context, id string) (*Workspace, error) {
 	return call[Workspace](ctx, c, request{method: http.MethodGet, path: []string{id}, repeatable: true})
 }
 
-// UpdateWorkspace changes the name, audiences, allow_never_expires, policy and portal of a workspace, and gives it a
-// token_prefix together with bare_tokens_until. Existing keys do not change.
+// UpdateWorkspace changes the name, audiences, allow_never_expires, environment, policy and portal of a workspace, and
+// gives it a token_prefix together with bare_tokens_until. Existing keys do not change. A policy or portal of nil is
+// inherited, if the workspace is an environment.
 func (c *Client) UpdateWorkspace(ctx context.Context, id string, p Patch) (*Workspace, error) {
 	return call[Workspace](ctx, c, request{method: http.MethodPatch, path: []string{id}, body: p, repeatable: true})
 }

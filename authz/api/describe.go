@@ -26,7 +26,14 @@ var descriptions = map[string]string{
 	"NewPortalSession.owner":          "The owner whose keys it shows; required for an owner, absent for an operator",
 	"NewPortalSession.scopes_allowed": "Scopes that keys created in this session may have; default: those of the policy. Absent for operators",
 	"NewPortalSession.subject":        "The person it is for, such as jane@acme.example: the actor's id in the audit. Default: the key's id",
-	"Rotation.grace":                  "Time for which the old key keeps working: 0 to 2160h, such as 90m, 720h, 30d or 3600; default 24h",
+	"Workspace.inherits": "Parts of an environment that are those of its first workspace: policy, with allow_never_expires, and portal. " +
+		"Absent: none",
+	"NewWorkspace.environment": "Name of the environment that it is, such as test; unique among the environments of one workspace, which is " +
+		"live itself unless it has another name. Required with environment_of",
+	"NewWorkspace.environment_of": "Makes it an environment of this workspace, which must not be one itself and can have 8. Never changed",
+	"NewPortalSession.environments": "Ids of workspaces that the link opens, too: the first workspace and its environments. The management " +
+		"key must be permitted to make a link in each. Default: none",
+	"Rotation.grace": "Time for which the old key keeps working: 0 to 2160h, such as 90m, 720h, 30d or 3600; default 24h",
 	"UsageReport.reporter": "Name of the reporter. Usage is known up to the time for which all reporters have reported, except those that " +
 		"are silent for 24 hours. Default: the management key",
 	"Actor.kind": "key: a management key; session, oidc: an owner in the portal, by a link or a login; operator: the producer's own staff " +
@@ -108,8 +115,9 @@ var schemaTexts = map[string]string{
 	"OIDC":    "An OpenID provider for logins to the portal",
 	"Ceiling": "Values of the producer, which the key's owner cannot exceed in the portal",
 	"JWK":     "A public key (RFC 7517)", "Key": "A key, without its token",
-	"KeyState":  "The part of a key that is shown without the scope keys:read",
-	"Workspace": "A workspace", "WorkspaceState": "The part of a workspace that is shown without the scope workspaces:read",
+	"EnvironmentRef": "An environment of a workspace",
+	"KeyState":       "The part of a key that is shown without the scope keys:read",
+	"Workspace":      "A workspace", "WorkspaceState": "The part of a workspace that is shown without the scope workspaces:read",
 	"Request": "An owner's request for a plan or scopes", "RequestState": "The part of a request that is shown without the scope keys:read",
 	"IssuedKey": "A key with its token", "IssuedState": "A key's token and state", "Entry": "An entry of the audit",
 	"Limit": "A rule that counts requests", "KeyUse": "The latest use of a key", "Problem": "An error (RFC 9457)",

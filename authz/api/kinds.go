@@ -55,6 +55,7 @@ var (
 	kindOwnerLimit   = kind("owner_key_limit", http.StatusConflict, "Owner has the maximum number of keys")
 	kindPlanExists   = kind("plan_exists", http.StatusConflict, "Plan exists")
 	kindPlanInUse    = kind("plan_in_use", http.StatusConflict, "Keys have the plan")
+	kindInherited    = kind("plan_inherited", http.StatusConflict, "Plan is inherited")
 	kindLimitsFull   = kind("too_many_limits", http.StatusConflict, "Maximum number of plans or limits")
 	kindDecided      = kind("request_decided", http.StatusConflict, "Request already decided")
 	kindRequestOpen  = kind("request_open", http.StatusConflict, "Key has an open request")

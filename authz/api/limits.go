@@ -9,6 +9,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
 )
 
 // limit is what authz allows for a string, a list of strings or a number; zero means unlimited. The schema has
@@ -44,12 +45,16 @@ var limits = map[string]limit{
 		min: 1, max: authz.MaxText, pattern: authz.TextPattern, items: authz.MaxAudiences,
 		words: "without control characters and line breaks",
 	},
-	"network":  {max: 49, pattern: "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$", words: "an address or a network such as 192.0.2.0/24 or 2001:db8::/32"},
-	"plan":     {pattern: authz.PlanNamePattern, words: "1 to 63 characters of a-z, 0-9 and -, not beginning with -"},
-	"key":      {pattern: keyPattern, words: "the id of a key"},
-	"limit":    {pattern: authz.LimitNamePattern, words: "1 to 32 characters of a-z, 0-9 and -, not beginning with -"},
-	"lifetime": {most: authz.MaxExpiresIn},
-	"reporter": {min: 1, max: authz.MaxReporter, pattern: "^[!-~]*$", words: "of visible ASCII characters without space"},
+	"network": {max: 49, pattern: "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$", words: "an address or a network such as 192.0.2.0/24 or 2001:db8::/32"},
+	"plan":    {pattern: authz.PlanNamePattern, words: "1 to 63 characters of a-z, 0-9 and -, not beginning with -"},
+	"environment": {
+		pattern: authz.EnvironmentPattern, words: "1 to 31 characters of a-z, 0-9 and -, beginning with a letter",
+	},
+	"workspaces": {pattern: jwks.WorkspacePattern, items: 1 + store.MaxEnvironments},
+	"key":        {pattern: keyPattern, words: "the id of a key"},
+	"limit":      {pattern: authz.LimitNamePattern, words: "1 to 32 characters of a-z, 0-9 and -, not beginning with -"},
+	"lifetime":   {most: authz.MaxExpiresIn},
+	"reporter":   {min: 1, max: authz.MaxReporter, pattern: "^[!-~]*$", words: "of visible ASCII characters without space"},
 }
 
 // storedLimits has the limits of members whose types are in package store and have no such tags.
@@ -61,6 +66,7 @@ var storedLimits = map[string]string{
 // parameterLimits has the limits of parameters, by their name.
 var parameterLimits = map[string]limit{
 	"ws": limits["workspace"], "owner": limits["text"], "actor": limits["text"], "q": limits["text"], "plan": limits["plan"],
+	"environment_of":  limits["workspace"],
 	"key":             limits["key"],
 	"Idempotency-Key": {max: authz.MaxIdempotencyKey, pattern: "^[ -~]*$", words: "of printable ASCII characters"},
 }

@@ -46,6 +46,7 @@ var hasOwnTest = map[string]bool{
 var ofTheWorkspace = map[string]string{
 	"audience": "among the workspace's", "plan": "must be a plan of the workspace", "allowed_ips": "must be an address or a network",
 	"suspended_reason": "for a suspended key", "signed": "must name one of the limits",
+	"environment_of": "must be a workspace that is not itself an environment", "environments": "must be the workspace's first workspace",
 }
 
 // requestSchema returns the compiled schema of an operation's body, and the schemas of its members.
@@ -67,6 +68,9 @@ func (s *server) probe(t *testing.T, c call, path string, schema *jsonschema.Sch
 	switch c.id {
 	case "create-workspace":
 		body["id"] = fmt.Sprintf("probe-%d-%s", i, strings.ReplaceAll(member, "_", "-"))
+		if member == "environment_of" {
+			body["environment"] = "test"
+		}
 	case "issue-key", "create-portal-session":
 		body["owner"] = "x"
 	case "create-plan":

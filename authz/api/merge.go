@@ -10,7 +10,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/burnkey/burnkey/authz"
-	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -74,8 +73,9 @@ type WorkspacePatch struct {
 	AllowNeverExpires *bool        `json:"allow_never_expires,omitempty" nullable:"true" doc:"null: true"`
 	TokenPrefix       *string      `json:"token_prefix,omitempty" nullable:"true" is:"prefix" doc:"Only for a workspace without one"`
 	BareTokensUntil   *time.Time   `json:"bare_tokens_until,omitempty" nullable:"true" doc:"Required with a new token_prefix; null: now"`
-	Policy            *PolicyPatch `json:"policy,omitempty" doc:"null resets all of it"`
-	Portal            *PortalPatch `json:"portal,omitempty" doc:"null resets all of it"`
+	Policy            *PolicyPatch `json:"policy,omitempty" doc:"null resets all of it; an environment then inherits it"`
+	Portal            *PortalPatch `json:"portal,omitempty" doc:"null resets all of it; an environment then inherits it"`
+	Environment       *string      `json:"environment,omitempty" nullable:"true" is:"environment" doc:"null: live"`
 }
 
 // A patch of a nested object has the members of that object, any of which can be absent or null.
@@ -113,7 +113,7 @@ func mergeOf(patch []byte) func(*store.Workspace) error {
 		policy, portal := PolicyPatch(w.Policy), PortalPatch(w.Portal)
 		merged := WorkspacePatch{
 			Name: &w.Name, Audiences: &w.Audiences, AllowNeverExpires: &w.AllowNeverExpires, Policy: &policy, Portal: &portal,
-			TokenPrefix: &w.Settings.TokenPrefix, BareTokensUntil: &w.Settings.BareUntil,
+			TokenPrefix: &w.Settings.TokenPrefix, BareTokensUntil: &w.Settings.BareUntil, Environment: &w.Environment,
 		}
 		former := w.Settings.TokenPrefix
 		var given struct { // what the workspace does not tell: whether the patch has these members
@@ -134,8 +134,11 @@ func mergeOf(patch []byte) func(*store.Workspace) error {
 		if merged.AllowNeverExpires == nil {
 			w.AllowNeverExpires = true
 		}
-		w.Policy, w.Portal = store.Policy(orZero(merged.Policy)), store.Portal(orZero(merged.Portal))
-		w.Settings = jwks.Settings{TokenPrefix: orZero(merged.TokenPrefix), BareUntil: orZero(merged.BareTokensUntil)}
+		if merged.Environment == nil {
+			w.Environment = ""
+		}
+		mergeParts(w, merged)
+		w.Settings.TokenPrefix, w.Settings.BareUntil = orZero(merged.TokenPrefix), orZero(merged.BareTokensUntil)
 		if former == "" && w.Settings.TokenPrefix != "" && given.BareTokensUntil == nil {
 			return authz.Invalid("bare_tokens_until", authz.RuleBareTokens)
 		}
@@ -143,6 +146,28 @@ func mergeOf(patch []byte) func(*store.Workspace) error {
 			w.Portal.LogoHash = ""
 		}
 		return nil
+	}
+}
+
+// mergeParts stores policy and portal. A part of an environment that is null is inherited.
+func mergeParts(w *store.Workspace, merged WorkspacePatch) {
+	isEnvironment := w.EnvironmentOf != ""
+	inherit := func(part string) {
+		if !w.InheritsPart(part) {
+			w.Inherits = append(w.Inherits, part)
+		}
+	}
+	if isEnvironment && merged.Policy == nil {
+		inherit(store.PartPolicy)
+		w.Policy.DefaultAudience = nil
+	} else {
+		w.Policy = store.Policy(orZero(merged.Policy))
+	}
+	if isEnvironment && merged.Portal == nil {
+		inherit(store.PartPortal)
+		w.Portal.BaseURL = ""
+	} else {
+		w.Portal = store.Portal(orZero(merged.Portal))
 	}
 }
 

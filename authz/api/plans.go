@@ -25,6 +25,7 @@ type Plan struct {
 	Description string    `json:"description" doc:"For people"`
 	Limits      []Limit   `json:"limits" nullable:"false" doc:"Each key with the plan is counted by itself; empty: no limits"`
 	Signed      string    `json:"signed,omitempty" doc:"The limit that new tokens contain"`
+	Inherited   bool      `json:"inherited,omitempty" doc:"Whether it is the plan of the environment's first workspace"`
 	CreatedAt   time.Time `json:"created_at"`
 	UpdatedAt   time.Time `json:"updated_at"`
 }
@@ -114,18 +115,20 @@ func (a *api) plans(h huma.API) {
 	write := []string{authz.ScopeWorkspacesWrite}
 	register(a, h, call{
 		id: "create-plan", route: "POST" + list, summary: "Create a plan", scopes: write, status: http.StatusCreated, errors: []int{409},
-		description: "409: it exists, or the workspace has 1,000 plans. " + limitsInPart,
+		description: "409: it exists, or the workspace has 1,000 plans. Environments inherit it. " + limitsInPart,
 	}, a.createPlan)
 	register(a, h, call{id: "list-plans", route: "GET" + list, summary: "List plans by name", scopes: readsLimits}, body(a.listPlans))
 	register(a, h, call{id: "get-plan", route: "GET" + one, summary: "Show a plan", scopes: readsLimits}, body(a.getPlan))
 	register(a, h, call{
 		id: "update-plan", route: "PATCH" + one, summary: "Change a plan for all its keys at once", scopes: write,
 		description: "A JSON Merge Patch (RFC 7396). Tokens that contain a limit of the plan keep it as it was when they were issued. " +
+			"Environments that inherit the plan have the change, too. An environment's own change makes the plan its own. " +
 			limitsInPart,
 	}, body(a.updatePlan))
 	register(a, h, call{
 		id: "delete-plan", route: "DELETE" + one, summary: "Delete a plan that no key has", scopes: write, status: http.StatusNoContent,
-		errors: []int{409}, description: "409: a key that is neither revoked nor expired has the plan.",
+		errors: []int{409}, description: "409: a key that is neither revoked nor expired has the plan, also in an environment that " +
+			"inherits it; or the plan is inherited. An environment whose own plan is deleted inherits the plan with the same name again.",
 	}, a.deletePlan)
 }
 
@@ -232,7 +235,7 @@ func noPlan(err error) error {
 
 func showPlan(l *store.LimitSet) Plan {
 	return Plan{
-		Name: l.Name, Description: l.Description, Limits: showLimits(l.Limits), Signed: l.Signed,
+		Name: l.Name, Description: l.Description, Limits: showLimits(l.Limits), Signed: l.Signed, Inherited: l.Inherited,
 		CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt,
 	}
 }

@@ -48,6 +48,7 @@ type NewPortalSession struct {
 	ScopesAllowed *[]string `json:"scopes_allowed,omitempty" nullable:"false" is:"scopes"`
 	Subject       string    `json:"subject,omitempty" is:"owner"`
 	ReturnURL     string    `json:"return_url,omitempty" is:"web URL" doc:"Address that the portal links back to"`
+	Environments  []string  `json:"environments,omitempty" nullable:"false" is:"workspaces"`
 	ExpiresIn     *int64    `json:"expires_in,omitempty" minimum:"60" maximum:"3600" doc:"Seconds until the link is void; default 600"`
 }
 
@@ -76,21 +77,35 @@ func (a *api) createPortalSession(ctx context.Context, in *struct {
 	Body NewPortalSession
 },
 ) (link PortalSession, err error) {
-	if in.Body.Role == store.RoleOperator {
-		if err := a.mayOperate(ctx, in.WS, "create-portal-session"); err != nil {
-			return link, err
-		}
+	if err := a.mayLink(ctx, in.WS, in.Body); err != nil {
+		return link, err
 	}
 	caller := principal(ctx).KeyID
 	r := authz.LinkRequest{
 		Role: in.Body.Role, Owner: in.Body.Owner, ReturnURL: in.Body.ReturnURL, ExpiresIn: in.Body.ExpiresIn,
-		MadeBy: caller, Subject: cmp.Or(in.Body.Subject, caller.String()),
+		Environments: in.Body.Environments, MadeBy: caller, Subject: cmp.Or(in.Body.Subject, caller.String()),
 	}
 	if in.Body.ScopesAllowed != nil {
 		r.ScopesAllowed = append([]string{}, *in.Body.ScopesAllowed...)
 	}
 	secret, session, err := a.service.PortalLink(ctx, in.WS, r)
 	return PortalSession{URL: a.service.PortalLinkURL(secret), ExpiresAt: session.ExpiresAt}, err
+}
+
+// mayLink returns nil if the caller may make the link in each workspace that it opens. A refusal is recorded in the audit.
+func (a *api) mayLink(ctx context.Context, workspace string, link NewPortalSession) error {
+	const operation = "create-portal-session"
+	for _, id := range append([]string{workspace}, link.Environments...) {
+		if link.Role == store.RoleOperator {
+			if err := a.mayOperate(ctx, id, operation); err != nil {
+				return err
+			}
+		} else if err := principal(ctx).May(id, authz.ScopeKeysWrite); err != nil {
+			a.noteRefusal(ctx, id, operation)
+			return err
+		}
+	}
+	return nil
 }
 
 type endInput struct {

@@ -166,6 +166,8 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		return newProblem(kindPlanExists, "A plan with this name already exists.").field("name", "already exists")
 	case errors.Is(err, authz.ErrInUse):
 		return newProblem(kindPlanInUse, "Keys that are neither revoked nor expired have the plan. Give them another plan first.")
+	case errors.Is(err, authz.ErrInherited):
+		return newProblem(kindInherited, "The plan is that of the environment's first workspace. Delete it there, or change it here.")
 	case errors.As(err, &full):
 		return ofFullLimits(full)
 	case errors.Is(err, authz.ErrExists):

@@ -163,24 +163,28 @@ func (v *visit) anySession(wanted func(*store.Session) bool) error {
 	return nil
 }
 
-// begin logs the browser in and ends its earlier sessions in the workspace. If framed, the cookie is
-// partitioned: in a frame of another site, browsers accept no other cookie.
-func (v *visit) begin(secret authz.Secret, session store.Session, framed bool) error {
-	name := cookieOf(session.Workspace)
-	http.SetCookie(v.w, sessionCookie(name, secret.Reveal(), framed))
-	former := v.shownAs(name, formerCookie)
-	for _, c := range former {
-		if err := v.end(c, v.isHere); err != nil {
-			return err
+// begin logs the browser in to the workspaces of one or more sessions, and ends its earlier sessions there. If framed,
+// the cookies are partitioned: in a frame of another site, browsers accept no others.
+func (v *visit) begin(framed bool, first authz.Opened, further ...authz.Opened) error {
+	var names []string
+	for _, opened := range append([]authz.Opened{first}, further...) {
+		name := cookieOf(opened.Session.Workspace)
+		names = append(names, name)
+		http.SetCookie(v.w, sessionCookie(name, opened.Secret.Reveal(), framed))
+		same := func(s *store.Session) bool { return s.Workspace == opened.Session.Workspace }
+		for _, c := range v.shownAs(name, formerCookie) {
+			if err := v.end(c, same); err != nil {
+				return err
+			}
+		}
+		if len(v.shownAs(name)) > 1 {
+			v.unset(name, !framed) // the cookie that was just set stays
 		}
 	}
-	if len(v.shownAs(name)) > 1 {
-		v.unset(name, !framed) // the cookie that was just set stays
-	}
-	if err := v.makeRoom(name); err != nil {
+	if err := v.makeRoom(names); err != nil {
 		return err
 	}
-	v.session, v.secret = session, secret
+	v.session, v.secret = first.Session, first.Secret
 	return nil
 }
 
@@ -201,11 +205,12 @@ func (v *visit) end(c shown, fits func(*store.Session) bool) error {
 	return v.service.EndSession(v.as(&session), c.secret)
 }
 
-// makeRoom deletes cookies other than `but` if there are too many: first those of ended sessions, then
+// makeRoom deletes cookies other than the new ones if there are too many: first those of ended sessions, then
 // the oldest.
-func (v *visit) makeRoom(but string) error {
-	all := slices.DeleteFunc(v.shownAll(), func(c shown) bool { return c.name == but })
-	if len(all) < maxSessions {
+func (v *visit) makeRoom(fresh []string) error {
+	all := slices.DeleteFunc(v.shownAll(), func(c shown) bool { return slices.Contains(fresh, c.name) })
+	excess := len(all) + len(fresh) - maxSessions
+	if excess <= 0 {
 		return nil
 	}
 	began := func(c shown) store.Session { return v.opened[c.secret] }
@@ -218,7 +223,7 @@ func (v *visit) makeRoom(but string) error {
 		x, y := began(a), began(b)
 		return cmp.Compare(x.CreatedAt.UnixNano(), y.CreatedAt.UnixNano())
 	})
-	for _, c := range all[:len(all)-maxSessions+1] {
+	for _, c := range all[:min(excess, len(all))] {
 		session := began(c)
 		if err := v.end(c, anybody); err != nil {
 			return err

@@ -74,12 +74,17 @@ func (v *visit) useLink() error {
 	if err != nil {
 		return err
 	}
+	further, err := v.service.StartFurther(v.context(), v.link(), &session)
+	if err != nil {
+		return err
+	}
 	w, err := v.service.Workspace(v.r.Context(), session.Workspace)
 	if err != nil {
 		return err
 	}
 	v.settleIn(w)
-	if err := v.begin(secret, session, session.Embedded && len(w.Portal.FrameAncestors) > 0); err != nil {
+	framed = session.Embedded && len(w.Portal.FrameAncestors) > 0
+	if err := v.begin(framed, authz.Opened{Secret: secret, Session: session}, further...); err != nil {
 		return err
 	}
 	return v.redirect(v.home())

@@ -74,8 +74,12 @@ func logIn(v *visit) error {
 // client returns the workspace's registration at its OpenID provider.
 func (v *visit) client() *oidc.Client {
 	at := v.publicURL + authz.PortalPath + "/" + v.workspace.ID
+	secret, own := v.clientSecrets[v.workspace.ID]
+	if !own && v.workspace.InheritsPart(store.PartPortal) {
+		secret = v.clientSecrets[v.workspace.EnvironmentOf]
+	}
 	c := &oidc.Client{
-		OIDC: *v.workspace.Portal.OIDC, Workspace: v.workspace.ID, Secret: v.clientSecrets[v.workspace.ID],
+		OIDC: *v.workspace.Portal.OIDC, Workspace: v.workspace.ID, Secret: secret,
 		CallbackURL: at + "/callback", LogoutURL: at + "/loggedout",
 	}
 	if v.workspace.ID == authz.Home {
@@ -122,7 +126,7 @@ func comeBack(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := v.begin(secret, session, false); err != nil {
+	if err := v.begin(false, authz.Opened{Secret: secret, Session: session}); err != nil {
 		return err
 	}
 	return v.redirect(v.home())

@@ -146,6 +146,8 @@ func deletePlan(v *visit) error {
 	switch err = v.service.DeleteLimits(v.context(), v.workspace.ID, jwks.OnPlan, l.Name); {
 	case errors.Is(err, authz.ErrInUse):
 		return v.planAgain(http.StatusConflict, l, "", planFormOf(&l), v.fault("", "fault.plan.inuse"))
+	case errors.Is(err, authz.ErrInherited):
+		return v.planAgain(http.StatusConflict, l, "", planFormOf(&l), v.fault("", "fault.plan.inherited"))
 	case err != nil:
 		return err
 	}

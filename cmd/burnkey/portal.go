@@ -28,7 +28,7 @@ func portalLinkCommand(k *calls) *cobra.Command {
 			"operator the keys of all owners for eight hours. Give it only to that person.",
 		Args: noArgs,
 		RunE: k.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
-			if err := notEmpty(cmd.Flags(), "scope"); err != nil {
+			if err := notEmpty(cmd.Flags(), "scope", "environment"); err != nil {
 				return err
 			}
 			if operator {
@@ -48,6 +48,8 @@ func portalLinkCommand(k *calls) *cobra.Command {
 	flags.StringSliceVar(&in.ScopesAllowed, "scope", nil,
 		"scope that keys created there may have; may be repeated (default the scopes that the workspace offers)")
 	flags.StringVar(&in.Subject, "subject", "", "the person, for the audit, such as jane@acme.example (default the id of your management key)")
+	flags.StringSliceVar(&in.Environments, "environment", nil,
+		"`ID` of a workspace that the link opens, too: an environment of the workspace, or the one that it is an environment of; may be repeated")
 	flags.StringVar(&in.ReturnURL, "return-url", "", "`URL` to which the portal links back")
 	flags.Var(&life, "expires-in", "how long the link is valid: 600, 10m or 1h (default 10m)")
 	exclusive(cmd, "owner", "operator")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 func workspaceUpdateCommand(k *calls) *cobra.Command {
 	settings := workspaceSettings()
+	var inherit []string
 	cmd := &cobra.Command{
 		Use:   "update ID",
 		Short: "Change a workspace, its policy and its portal",
@@ -27,6 +29,9 @@ func workspaceUpdateCommand(k *calls) *cobra.Command {
 		Args: oneArg("the id of a workspace"),
 		RunE: show(k, workspaceRows, func(cmd *cobra.Command, c *client.Client, args []string) (*client.Workspace, error) {
 			patch, err := patchOf(settings)
+			if len(inherit) > 0 {
+				patch, err = inheriting(settings, inherit)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -34,7 +39,31 @@ func workspaceUpdateCommand(k *calls) *cobra.Command {
 		}),
 	}
 	settingFlags(cmd, settings)
+	cmd.Flags().StringSliceVar(&inherit, "inherit", nil,
+		"part that an environment has from its first workspace again: policy or portal; may be repeated")
+	choices(cmd, "inherit", "policy", "portal")
 	return cmd
+}
+
+// inheriting returns a patch with the given settings and with parts that are inherited again.
+func inheriting(settings []*setting, parts []string) (client.Patch, error) {
+	patch := client.Patch{}
+	if slices.ContainsFunc(settings, func(s *setting) bool { return s.given }) {
+		var err error
+		if patch, err = patchOf(settings); err != nil {
+			return nil, err
+		}
+	}
+	for _, part := range parts {
+		if part != "policy" && part != "portal" {
+			return nil, fmt.Errorf("--inherit: must be policy or portal")
+		}
+		if _, also := patch[part]; also {
+			return nil, fmt.Errorf("--inherit: %s must be either inherited or changed", part)
+		}
+		patch[part] = nil
+	}
+	return patch, nil
 }
 
 func settingFlags(cmd *cobra.Command, settings []*setting) {
@@ -87,6 +116,7 @@ func workspaceSettings() (settings []*setting) {
 		settings = append(settings, &setting{name: name, member: member, kind: kind, usage: usage})
 	}
 	add("name", "name", text, "name to show to people (default the id)")
+	add("environment", "environment", text, "name of the environment that it is, such as test (default live)")
 	add("audience", "audiences", list, "audience that its keys may have; may be repeated (default the id)")
 	add("allow-never-expires", "allow_never_expires", boolean, "whether keys without exp may be issued (default true)")
 
