@@ -2,6 +2,7 @@ package jwks
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -10,7 +11,7 @@ import (
 	"time"
 )
 
-// Middleware passes requests with a valid token in the Authorization header (RFC 6750 section 2.1). It
+// Middleware passes requests with a valid token in the Authorization header (RFC 6750 section 2.1), or in other Places. It
 // answers others according to RFC 6750 section 3, with problem details (RFC 9457). It ignores tokens
 // elsewhere in a request. The fields must not change after the first use.
 type Middleware struct {
@@ -19,6 +20,11 @@ type Middleware struct {
 	Realm string
 	// Scopes are the required scopes: a token must have all of them.
 	Scopes []string
+	// Places are the places of a request from which a key is read. A query parameter among them is removed before the
+	// next handler, but an access log outside of the Middleware still contains it.
+	Places Places
+	// StripAuthorization also removes the headers that contain the key.
+	StripAuthorization bool
 	// ClientAddr returns the client's address, for keys that can only be used from some networks. If nil, it is
 	// that of the connection. After a proxy, take it from a header that this proxy overwrites: the client itself writes
 	// the beginning of X-Forwarded-For. The zero Addr means unknown, and such keys are then refused.
@@ -57,22 +63,45 @@ func ClaimsFrom(ctx context.Context) (*Claims, bool) {
 // Handler wraps next.
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		claims, no := m.judge(r)
+		claims, found, no := m.judge(r)
 		if no != nil {
 			m.refuse(w, r, no)
 			return
 		}
 		life := claims.Lifecycle(m.Verifier.now(), m.ExpiryNotice)
 		life.Headers(w.Header().Set)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimsKey{}, claims)))
+		r = r.WithContext(context.WithValue(r.Context(), claimsKey{}, claims))
+		m.strip(r, found)
+		next.ServeHTTP(w, r)
 	})
 }
 
-func (m *Middleware) judge(r *http.Request) (*Claims, *Refusal) {
-	token, no := BearerToken(r.Header.Values("Authorization")...)
-	if no != nil {
-		return nil, no
+// strip removes the key from a request, which must be a copy.
+func (m *Middleware) strip(r *http.Request, found Found) {
+	if query := m.Places.StripQuery(r.URL.RawQuery); query != r.URL.RawQuery {
+		u := *r.URL
+		u.RawQuery = query
+		r.URL, r.RequestURI = &u, m.Places.StripTarget(r.RequestURI)
 	}
+	if m.StripAuthorization {
+		r.Header = maps.Clone(r.Header)
+		for _, name := range m.Places.HeadersWith(found) {
+			r.Header.Del(name)
+		}
+	}
+}
+
+func (m *Middleware) judge(r *http.Request) (*Claims, Found, *Refusal) {
+	var some [4]HeaderField
+	found, no := m.Places.Find(m.Places.Fields(some[:0], r.Header), r.URL.RawQuery)
+	if no != nil {
+		return nil, found, no
+	}
+	claims, no := m.accept(r, found.Key)
+	return claims, found, no
+}
+
+func (m *Middleware) accept(r *http.Request, token string) (*Claims, *Refusal) {
 	if m.Unavailable != nil && m.Unavailable() != nil {
 		return nil, NotNow
 	}

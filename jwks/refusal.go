@@ -26,6 +26,17 @@ var (
 		"bad_request", http.StatusBadRequest, "invalid_request",
 		"The header Authorization must be sent once, as the word Bearer and a token.",
 	}
+	BadBasic = &Refusal{
+		"bad_request", http.StatusBadRequest, "invalid_request",
+		"The header Authorization must contain a user name and a password in base64 after the word Basic.",
+	}
+	BadQuery = &Refusal{
+		"bad_request", http.StatusBadRequest, "invalid_request",
+		"The query must contain the key without invalid escapes, and at most 1000 parameters.",
+	}
+	TwoKeys = &Refusal{
+		"bad_request", http.StatusBadRequest, "invalid_request", "The request contains two different keys.",
+	}
 	TooNarrow = &Refusal{"scope", http.StatusForbidden, "insufficient_scope", "The token lacks a scope that is required here."}
 	NotNow    = &Refusal{"unavailable", http.StatusServiceUnavailable, "", "Tokens cannot be verified at present."}
 
@@ -84,15 +95,20 @@ func BearerToken(headers ...string) (string, *Refusal) {
 	if len(headers) > 1 {
 		return "", BadToken
 	}
-	scheme, token, _ := strings.Cut(headers[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	return schemeKey("Bearer", headers[0])
+}
+
+// schemeKey returns what follows a scheme in the value of the header Authorization.
+func schemeKey(scheme, value string) (string, *Refusal) {
+	sent, key, _ := strings.Cut(value, " ")
+	if !strings.EqualFold(sent, scheme) {
 		return "", NoToken
 	}
-	token = strings.TrimLeft(token, " ")
-	if len(token) <= MaxTokenLen && !isToken68(token) {
+	key = strings.TrimLeft(key, " ")
+	if len(key) <= MaxTokenLen && !isToken68(key) {
 		return "", BadToken
 	}
-	return token, nil
+	return key, nil
 }
 
 // isToken68 checks the syntax b64token (RFC 6750 section 2.1).
