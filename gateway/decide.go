@@ -12,16 +12,17 @@ import (
 
 // A Request contains the parts of a request that a decision depends on.
 type Request struct {
-	// Authorization holds the values of all Authorization headers. A proxy that joins
-	// repeated headers with a comma may pass the result: no token contains one.
-	Authorization []string
+	// Headers must contain every header that Gateway.HeaderNames names; others are ignored. A proxy that joins repeated
+	// headers with a comma may pass the result: no key contains one.
+	Headers []jwks.HeaderField
 	// Requirements are the route's requirements, by name: audience, scopes and workspace; route is the name by which
 	// limits know it.
 	Requirements map[string]string
 	// Address is the client's, as the proxy determined it; the zero Addr if it is unknown. Keys that can only be used
 	// from some networks are then refused. It must not come from a header that clients can set.
 	Address netip.Addr
-	// Host and Path identify the route in the log if its requirements are invalid.
+	// Path is the path and query, as the API receives them. Host and Path also identify the route in the log if its
+	// requirements are invalid.
 	Host, Path string
 }
 
@@ -31,6 +32,8 @@ type Decision struct {
 	Refusal *jwks.Refusal
 	// Remove lists headers to remove from a request that may pass.
 	Remove []string
+	// Path replaces the path and query of a request that may pass, unless it is empty: its query contained the key.
+	Path string
 
 	scopes   string // required by the route
 	fields   [4]Field
@@ -71,10 +74,12 @@ func (g *Gateway) decide(ctx context.Context, r *Request) Decision {
 		g.logRouteFault(err, r.Host, r.Path)
 		return Decision{Refusal: jwks.Misconfigured}
 	}
-	token, no := jwks.BearerToken(r.Authorization...)
+	target := g.target(r)
+	found, no := g.find(r.Headers, target)
 	if no != nil {
 		return Decision{Refusal: no}
 	}
+	token := found.Key
 	from := plain(r.Address)
 	t, claims, no := g.accept(token, from, &need)
 	if no != nil {
@@ -87,6 +92,7 @@ func (g *Gateway) decide(ctx context.Context, r *Request) Decision {
 	g.recordUse(t, token, claims)
 	d := g.allow(t, claims)
 	d.limits, d.life = headers, g.life(claims)
+	g.strip(&d, found, target)
 	return d
 }
 
@@ -156,7 +162,7 @@ func (g *Gateway) allow(t *tenant, claims *jwks.Claims) Decision {
 // setRemove prepares the two values of Decision.Remove: for tokens with scopes and for tokens without.
 func (g *Gateway) setRemove() {
 	g.removeWithScopes = []string{headerIssuer}
-	if g.o.StripAuthorization {
+	if g.o.StripAuthorization && g.o.Places.OnlyBearer() {
 		g.removeWithScopes = append(g.removeWithScopes, "authorization")
 	}
 	g.remove = append(append([]string{}, g.removeWithScopes...), headerScopes)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/burnkey/burnkey/gateway"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // A reverse proxy that passes only requests with a valid key, and tells the API whose key it is.
@@ -24,8 +25,8 @@ func Example() {
 	api := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "127.0.0.1:9000"})
 	log.Fatal(http.ListenAndServe("127.0.0.1:10000", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d := g.Decide(r.Context(), gateway.Request{
-			Authorization: r.Header.Values("Authorization"),
-			Requirements:  map[string]string{"scopes": "maps:read"},
+			Headers:      jwks.Places{}.Fields(nil, r.Header),
+			Requirements: map[string]string{"scopes": "maps:read"},
 		})
 		if d.Refusal != nil {
 			for _, h := range d.ResponseHeaders() {

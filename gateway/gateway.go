@@ -27,6 +27,9 @@ type Gateway struct {
 	usageServer *client.Client // with Options.UsageKey
 
 	remove, removeWithScopes []string // for Decision.Remove, without and with scopes
+	headerNames              []string
+	readsQuery               bool
+	places                   credentials
 
 	issuer      issuer
 	issuerEvery time.Duration               // the interval of comparing it with the server's
@@ -56,7 +59,8 @@ func New(o Options) (*Gateway, error) {
 		o:      o, followers: newClient(), issuer: newIssuer(strings.TrimRight(o.PublicURL, "/") + jwks.IssuerPath),
 		issuerEvery: issuerEvery, starting: make(chan struct{}, maxStarting),
 		readiness: readiness{began: time.Now(), patience: firstPatience},
-		usage:     usage{pace: reportPace},
+		usage:     usage{pace: reportPace}, headerNames: lower(o.Places.HeaderNames()),
+		readsQuery: len(o.Places.QueryNames()) > 0,
 	}
 	g.setRemove()
 	if err := g.setServer(); err != nil {

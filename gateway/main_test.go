@@ -12,6 +12,7 @@ import (
 
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
 	"github.com/burnkey/burnkey/internal/testkit"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -71,7 +72,7 @@ func follow(tb testing.TB, edit func(*Options)) (*Gateway, *gatewaytest.Origin) 
 func request(authorization ...string) Request {
 	r := Request{Host: "api.example.com", Path: "/v1/tiles?x=1"}
 	if len(authorization) > 0 {
-		r.Authorization = []string{strings.Join(authorization, ",")} // as Envoy does
+		r.Headers = []jwks.HeaderField{{Name: "Authorization", Value: strings.Join(authorization, ",")}} // as Envoy does
 	}
 	return r
 }

@@ -51,7 +51,10 @@ type Options struct {
 	RequireExpiration bool
 	// ExpiryNotice is the time before the end of a key during which answers announce it. 0: none.
 	ExpiryNotice time.Duration
-	// StripAuthorization removes the token from requests that may pass.
+	// Places are the places of a request from which a key is read.
+	Places jwks.Places
+	// StripAuthorization removes the headers that contain the token from requests that may pass. A query parameter is
+	// always removed.
 	StripAuthorization bool
 
 	// MaxStaleness is the maximum age of a workspace's keys, as returned by Follower.Age. Zero means any age.

@@ -27,6 +27,7 @@ type Stats struct {
 	PendingUses   int64             // keys whose latest use has not been reported
 	UsageReports  map[string]uint64 // by result: ok, failed, refused or rejected
 	StateFailures uint64            // failed writes of state files
+	Credentials   map[string]uint64 // keys that were read, also invalid ones, by place
 
 	Limits limits.LocalStats // counts of limits in memory
 }
@@ -36,6 +37,7 @@ func (g *Gateway) Stats() Stats {
 	s := Stats{
 		MinVersion: math.MaxUint64, MaxAge: -1,
 		WrongIssuer: g.wrongIssuer.Load() != nil, UsageReports: g.reportCounts(), Limits: g.local.Stats(),
+		Credentials: g.placeCounts(),
 	}
 	for t := range g.roster.all {
 		s.Workspaces++

@@ -51,7 +51,7 @@ func answer(b *testing.B, name string, s *Server, in *authv3.CheckRequest) {
 
 func TestAllocations(t *testing.T) {
 	s, _ := follow(t, nil)
-	d := s.gateway.Decide(t.Context(), gateway.Request{Authorization: []string{own().Bearer("acme")}})
+	d := s.gateway.Decide(t.Context(), gateway.Request{Headers: []jwks.HeaderField{{Name: "Authorization", Value: own().Bearer("acme")}}})
 	if n := testing.AllocsPerRun(100, func() { allow(&d) }); n > 3 {
 		t.Errorf("allowing a request takes %v allocations", n)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/burnkey/burnkey/gateway"
 	"github.com/burnkey/burnkey/internal/spans"
 	"github.com/burnkey/burnkey/internal/traces"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // Trace records a span for each decision, unless the tracer is nil. It must be called before Serve.
@@ -45,12 +46,12 @@ func parentOf(ctx context.Context, in *authv3.CheckRequest) string {
 func (s *Server) check(ctx context.Context, in *authv3.CheckRequest) (*authv3.CheckResponse, string) {
 	start := time.Now()
 	request := in.GetAttributes().GetRequest().GetHttp()
-	var values [2]string // more than two are refused like two
+	var some [4]jwks.HeaderField
 	d := s.gateway.Decide(ctx, gateway.Request{
-		Authorization: authorization(request, values[:0]),
-		Requirements:  in.GetAttributes().GetContextExtensions(),
-		Address:       clientAddress(ctx, in),
-		Host:          request.GetHost(), Path: request.GetPath(),
+		Headers:      headers(request, s.gateway.HeaderNames(), some[:0]),
+		Requirements: in.GetAttributes().GetContextExtensions(),
+		Address:      clientAddress(ctx, in),
+		Host:         request.GetHost(), Path: request.GetPath(),
 	})
 	reason, response := "ok", (*authv3.CheckResponse)(nil)
 	if d.Refusal != nil {
@@ -62,18 +63,20 @@ func (s *Server) check(ctx context.Context, in *authv3.CheckRequest) (*authv3.Ch
 	return response, reason
 }
 
-// authorization appends the values of the Authorization headers. Envoy joins repeated headers with a comma, or
-// sends each value separately if encode_raw_headers is set.
-func authorization(r *authv3.AttributeContext_HttpRequest, values []string) []string {
-	if value, ok := r.GetHeaders()["authorization"]; ok {
-		values = append(values, value)
-	}
-	for _, h := range r.GetHeaderMap().GetHeaders() {
-		if strings.EqualFold(h.GetKey(), "authorization") {
-			values = append(values, headerValue(h))
+// headers appends the headers with these names, in lower case. Envoy joins repeated headers with a comma, or sends each value
+// separately if encode_raw_headers is set.
+func headers(r *authv3.AttributeContext_HttpRequest, names []string, to []jwks.HeaderField) []jwks.HeaderField {
+	for _, name := range names {
+		if value, ok := r.GetHeaders()[name]; ok {
+			to = append(to, jwks.HeaderField{Name: name, Value: value})
+		}
+		for _, h := range r.GetHeaderMap().GetHeaders() {
+			if strings.EqualFold(h.GetKey(), name) {
+				to = append(to, jwks.HeaderField{Name: name, Value: headerValue(h)})
+			}
 		}
 	}
-	return values
+	return to
 }
 
 func headerValue(h *corev3.HeaderValue) string {

@@ -68,10 +68,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		float64(s.Limits.Evictions))
 	export(prometheus.CounterValue, "limit_save_failures_total", "Failed writes of the counts of quotas to --state-dir.",
 		float64(s.Limits.SaveFailures))
+	for place, n := range s.Credentials {
+		ch <- prometheus.MustNewConstMetric(descCredentials, prometheus.CounterValue, float64(n), place)
+	}
 	for result, n := range s.UsageReports {
 		ch <- prometheus.MustNewConstMetric(descReports, prometheus.CounterValue, float64(n), result)
 	}
 }
+
+var descCredentials = prometheus.NewDesc("burnkey_gateway_credentials_total", "Keys in requests by place, also invalid keys.",
+	[]string{"place"}, nil)
 
 var descReports = prometheus.NewDesc("burnkey_gateway_usage_reports_total", "Usage reports by result; only ok ones are complete.",
 	[]string{"result"}, nil)

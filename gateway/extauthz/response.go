@@ -32,7 +32,7 @@ type allowed struct {
 	http     authv3.CheckResponse_OkResponse
 	ok       authv3.OkHttpResponse
 	fields   [4]field
-	options  [4]*corev3.HeaderValueOption
+	options  [5]*corev3.HeaderValueOption
 	answer   [1]headerOption // most answers have one header
 	answers  [1]*corev3.HeaderValueOption
 	metadata structpb.Struct
@@ -47,10 +47,18 @@ func allow(d *gateway.Decision) *authv3.CheckResponse {
 		a.set(i, &fields[i])
 	}
 	a.ok.Headers, a.ok.HeadersToRemove = a.options[:len(fields)], d.Remove
+	if d.Path != "" {
+		a.ok.Headers = append(a.ok.Headers, pathOption(d.Path))
+	}
 	a.ok.ResponseHeadersToAdd = headerOptions(d.ResponseHeaders(), a.answer[:], a.answers[:])
 	a.http.OkResponse = &a.ok
 	a.response.Status, a.response.HttpResponse, a.response.DynamicMetadata = &a.status, &a.http, &a.metadata
 	return &a.response
+}
+
+// pathOption replaces the path. With query_parameters_to_remove, Envoy would sort the other parameters.
+func pathOption(path string) *corev3.HeaderValueOption {
+	return &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: ":path", Value: path}, AppendAction: overwrite}
 }
 
 func (a *allowed) set(i int, from *gateway.Field) {
