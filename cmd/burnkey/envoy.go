@@ -17,6 +17,7 @@ func envoyCommand() *cobra.Command {
 func envoyConfigCommand() *cobra.Command {
 	var c envoy.Config
 	var mode, format string
+	var credentials []string
 	var limits limitFlags
 	var edge edgeFlags
 	render := map[string]func(io.Writer, envoy.Config) error{
@@ -43,6 +44,13 @@ func envoyConfigCommand() *cobra.Command {
 			}
 			if err := notEmpty(cmd.Flags(), "workspace", "audience", "signed-limit", "cors-origin", "cors-header"); err != nil {
 				return err
+			}
+			var err error
+			if c.Places, err = parsePlaces(cmd.Flags(), credentials); err != nil {
+				return err
+			}
+			if len(c.Places.QueryNames()) > 0 {
+				warn(cmd, "--credential: logs and histories store keys in the query; prefer a header")
 			}
 			f, ok := render[format]
 			if !ok {
@@ -74,6 +82,9 @@ func envoyConfigCommand() *cobra.Command {
 	flags.StringVar(&format, "format", "bootstrap", "bootstrap, filter or espv2")
 	audienceFlags(flags, &c.Audiences, &c.AnyAudience)
 	managementFlag(flags, &c.InsecureManagementKeys)
+	credentialFlag(flags, &credentials)
+	flags.BoolVar(&c.StripAuthorization, "strip-authorization", false,
+		"remove the headers that contain the key before the API, in mode pull; a query parameter is always removed")
 	flags.BoolVar(&c.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
 	flags.StringVar(&c.CAFile, "ca-file", "", "`FILE` with CA certificates for an https server (default the system's)")
 	flags.StringVar(&c.ServiceName, "service-name", "", "host of the ESPv2 document (default "+envoy.DefaultServiceName+")")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/deploy/envoy"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // These annotations mark commands with groups of flags, one group per line. Cobra could check groups, too, but
@@ -71,6 +72,23 @@ func given(flags *pflag.FlagSet, names []string) (set []string) {
 func audienceFlags(flags *pflag.FlagSet, audiences *[]string, anyAudience *bool) {
 	flags.StringSliceVar(audiences, "audience", nil, "audience that a token must have; if repeated, one of them is enough")
 	flags.BoolVar(anyAudience, "any-audience", false, "accept every audience of the workspace, instead of --audience")
+}
+
+func credentialFlag(flags *pflag.FlagSet, places *[]string) {
+	flags.StringSliceVar(places, "credential", nil,
+		"`PLACE` of a request from which the key is read: bearer, apikey, basic, header:NAME or query:NAME; may be repeated (default bearer)")
+}
+
+// parsePlaces reads --credential.
+func parsePlaces(flags *pflag.FlagSet, texts []string) (jwks.Places, error) {
+	if err := notEmpty(flags, "credential"); err != nil {
+		return jwks.Places{}, err
+	}
+	places, err := jwks.ParsePlaces(texts...)
+	if err != nil {
+		return jwks.Places{}, fmt.Errorf("%s: %w", asGiven(flags, "credential"), err)
+	}
+	return places, nil
 }
 
 func managementFlag(flags *pflag.FlagSet, insecure *bool) {

@@ -32,6 +32,7 @@ import (
 type gatewayService struct {
 	remote
 	o             gateway.Options
+	credentials   []string
 	listen        string
 	metricsListen string
 	maxStaleness  span
@@ -86,7 +87,9 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 	audienceFlags(flags, &s.o.Audience, &s.o.AnyAudience)
 	managementFlag(flags, &s.o.InsecureManagementKeys)
 	flags.BoolVar(&s.o.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
-	flags.BoolVar(&s.o.StripAuthorization, "strip-authorization", false, "remove the token from requests that pass")
+	credentialFlag(flags, &s.credentials)
+	flags.BoolVar(&s.o.StripAuthorization, "strip-authorization", false,
+		"remove the headers that contain the key from requests that pass; a query parameter is always removed")
 	flags.StringVar(&s.o.LimitHeaders, "ratelimit-headers", gateway.LimitHeadersDraft,
 		"headers that tell clients about limits: draft (RateLimit and RateLimit-Policy), x (X-RateLimit-*), both or off")
 	flags.Float64Var(&s.o.LimitShare, "limit-share", 1,
@@ -126,6 +129,9 @@ func (s *gatewayService) validate() error {
 	}
 	if s.shared.url != "" && !s.hasKey() {
 		return fmt.Errorf("%s: has no effect without %s: limits come with the feed", asGiven(s.flags, "redis"), asGiven(s.flags, "key-file"))
+	}
+	if s.o.Places, err = parsePlaces(s.flags, s.credentials); err != nil {
+		return err
 	}
 	return s.checkUsage()
 }
@@ -268,6 +274,9 @@ func (s *gatewayService) announce(log *slog.Logger, address string) {
 	} else {
 		log.Warn("changed expiry and scopes, allowed addresses and limits of keys are not held without a management key (--key-file); " +
 			"suspension and revocation are")
+	}
+	if queries := s.o.Places.QueryNames(); len(queries) > 0 {
+		log.Warn("keys are accepted in the query, which logs and histories store; prefer a header", "parameters", queries)
 	}
 	s.announceUsage(log)
 	s.shared.announce(log, s.o.LimitShare)

@@ -47,8 +47,8 @@ type Config struct {
 	InsecureManagementKeys bool
 
 	// Gateways are the addresses of `burnkey gateway` services; Envoy asks one of them about each request. They
-	// have settings of their own, so only Listen, Upstream, Admin and TrustedHops can be set together with Gateways. If
-	// empty, Envoy fetches the key sets itself.
+	// have settings of their own, so only Listen, Upstream, Admin, TrustedHops and Places can be set together with
+	// Gateways. If empty, Envoy fetches the key sets itself.
 	Gateways []string
 
 	// Listen is the gateway's address, Upstream the API's, and Admin that of Envoy's admin interface. If Admin
@@ -58,6 +58,11 @@ type Config struct {
 	// TrustedHops is the number of proxies in front of the gateway whose X-Forwarded-For is trusted. If zero, the
 	// client's address is that of the connection.
 	TrustedHops int
+
+	// Places are the places of a request from which a key is read. burnkey gateway must have the same.
+	Places jwks.Places
+	// StripAuthorization removes the headers that contain the key before the API.
+	StripAuthorization bool
 
 	// Cache is the interval between two fetches of a key set. A deleted key may be accepted for that long. If
 	// zero, it is DefaultCache.
@@ -155,6 +160,7 @@ func (c Config) validateGateways() error {
 		{"any-audience", c.AnyAudience, elsewhere},
 		{"insecure-management-keys", c.InsecureManagementKeys, elsewhere},
 		{"public-url", c.PublicURL != "", elsewhere},
+		{"strip-authorization", c.StripAuthorization, elsewhere},
 		{"require-expiration", c.RequireExpiration, elsewhere},
 		{"cache", c.Cache != 0 && c.Cache != DefaultCache, ": burnkey gateway gets changes as they are made"},
 		{"ca-file", c.CAFile != "", ": burnkey gateway uses the system's certificates or those of SSL_CERT_FILE"},

@@ -60,7 +60,7 @@ func (c Config) checkCORS() error {
 // CORSHeaders are those of requests, for Access-Control-Allow-Headers.
 func (v *view) CORSHeaders() string {
 	all := slices.Clone(corsRequest)
-	for _, h := range v.OriginHeaders {
+	for _, h := range append(v.Places.HeaderNames(), v.OriginHeaders...) {
 		if h = http.CanonicalHeaderKey(h); !slices.Contains(all, h) {
 			all = append(all, h)
 		}

@@ -43,6 +43,7 @@ func parseTemplates() *template.Template {
 		"indent":  indent,
 		"comment": func(s string) string { return "#   " + strings.ReplaceAll(s, "\n", "\n#   ") },
 		"join":    func(list []string) string { return strings.Join(list, ",") },
+		"lower":   strings.ToLower,
 		"render": func(name string, data any) (string, error) {
 			var b strings.Builder
 			err := t.ExecuteTemplate(&b, name, data)
@@ -82,7 +83,11 @@ type view struct {
 	CacheDuration string
 	CacheSeconds  int
 
-	Shape     string
+	Shapes    []keyShape
+	ByScript  bool   // a Lua filter finds the key
+	KeyHeader string // into which that filter puts the key
+	NoKey     string // CEL: the request has no key
+	Required  string // the body of the answer to such a request
 	Refused   string // CEL: one of our two RBAC filters refused the request
 	Untrusted []string
 	Methods   []string // of an OpenAPI 2.0 path
@@ -117,7 +122,7 @@ func newView(c Config) (view, error) {
 	v := view{
 		Config: c, ByIssuer: len(c.Workspaces) > 1, IssuerPrefix: c.issuerPrefix(),
 		Interval: seconds(interval), CacheDuration: seconds(cache), CacheSeconds: int(cache / time.Second),
-		Shape: bearerShape, Refused: refused, Untrusted: untrusted,
+		KeyHeader: keyHeader, Refused: refused, Untrusted: untrusted,
 		Methods:     []string{"get", "put", "post", "delete", "options", "head", "patch"},
 		SignedLimit: signedLimit, MaxCounted: maxCounted,
 	}
@@ -128,10 +133,12 @@ func newView(c Config) (view, error) {
 	if len(c.Gateways) > 0 {
 		all, err := parseGateways(c.Gateways)
 		v.Gateway, v.Services, v.Filters, v.Clusters = &all, all, "gateway_filters.tmpl", []string{"gateway_cluster.tmpl"}
-		v.Shape, v.KeyCheck = anyBearerShape, []string{shapeFilter, "envoy.filters.http.ext_authz", verifiedFilter}
+		v.KeyCheck = []string{shapeFilter, "envoy.filters.http.ext_authz", verifiedFilter}
+		v.setPlaces()
 		return v, err
 	}
 	v.KeyCheck = []string{shapeFilter, "envoy.filters.http.jwt_authn", verifiedFilter}
+	v.setPlaces()
 	v.Filters, v.Clusters = "http_filters.tmpl", []string{"jwks_cluster.tmpl"}
 	if err := v.limits(c); err != nil {
 		return v, err
@@ -215,6 +222,9 @@ func ESPv2(w io.Writer, c Config) error {
 		return fieldError("format", "espv2 cannot be combined with --%s: list paths in the document", c.edgeFlag())
 	case len(c.SignedLimits)+len(c.LimitServices) > 0:
 		return fieldError("format", "espv2 cannot be combined with --limits: ESPv2 has no filter for them")
+	}
+	if err := c.checkESPv2Places(); err != nil {
+		return err
 	}
 	v, err := newView(c)
 	if err == nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/burnkey/burnkey/deploy/envoy"
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 var update = flag.Bool("update", false, "update the ready files")
@@ -82,8 +83,12 @@ func variants(t testing.TB) map[string]envoy.Config {
 	routed.Routes = readRoutes(t, fileText(t, "testdata/routes.yaml"), "")
 	routed.Open, routed.Origins = []string{"/ready"}, []string{"https://app.example.com"}
 	gatewayRouted.Edge = routed.Edge
+	scripted, elsewhere := strictService, two
+	scripted.Places, _ = jwks.ParsePlaces("bearer", "apikey", "basic", "header:X-API-Key", "query:api.key")
+	elsewhere.Places = scripted.Places
 	return map[string]envoy.Config{
 		"routes": routed, "routes and gateway": gatewayRouted,
+		"every place": scripted, "every place, at a gateway": elsewhere,
 		"gateway": validGateway(), "gateway by name": gatewayNamed, "gateway by IPv6": gatewayV6,
 		"signed limits": signed, "limits by services": service, "limits by a service, or none": strictService,
 		"after a proxy": hop, "after two proxies": hops, "two gateways": two, "gateways by name and IP": mixed,

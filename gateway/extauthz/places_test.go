@@ -1,0 +1,122 @@
+package extauthz
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/burnkey/burnkey/deploy/envoy"
+	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/gateway/gatewaytest"
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// TestPlaces sends each case of gatewaytest.PlaceCases to an Envoy that verifies by itself, to one that asks a gateway, and to
+// the middleware, without and with the key removed from headers.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	envoytest.Binary(t)
+	o := gatewaytest.NewOrigin(t, "acme")
+	o.Publish("acme", own())
+	o.Publish("acme", other())
+	for _, set := range []struct {
+		text  string
+		strip bool
+		want  func(gatewaytest.PlaceCase) int
+	}{
+		{gatewaytest.PlacesA, false, func(c gatewaytest.PlaceCase) int { return c.A }},
+		{gatewaytest.PlacesB, true, func(c gatewaytest.PlaceCase) int { return c.B }},
+	} {
+		places, err := jwks.ParsePlaces(strings.Split(set.text, ",")...)
+		check(t, err)
+		modes := map[string]*front{
+			"pull": envoyWith(t, envoy.Config{
+				Server: o.URL, PublicURL: gatewaytest.PublicURL, Workspaces: []string{"acme"}, AnyAudience: true,
+				Places: places, StripAuthorization: set.strip,
+			}),
+			"gateway":    envoyWith(t, envoy.Config{Gateways: []string{placesGateway(t, o, places, set.strip)}, Places: places}),
+			"middleware": middleware(t, places, set.strip),
+		}
+		for mode, f := range modes {
+			t.Run(mode+" "+set.text, func(t *testing.T) {
+				t.Parallel()
+				for _, c := range gatewaytest.PlaceCases() {
+					want := set.want(c)
+					if c.Joined && mode != "middleware" {
+						want = 401
+					}
+					f.wantPlace(t, c.For(own().Token(payload("acme")), other().Token(payload("acme"))), want, set.strip)
+				}
+			})
+		}
+	}
+}
+
+// placesGateway returns the address of a gateway.
+func placesGateway(t *testing.T, o *gatewaytest.Origin, places jwks.Places, strip bool) string {
+	t.Helper()
+	with := options(o, "acme")
+	with.Places, with.StripAuthorization = places, strip
+	s := start(t, with, nil)
+	eventually(t, "the keys are known", func() bool { return s.gateway.Ready() == nil })
+	addr, _ := listenFor(t, s, envoytest.FreeAddr(t))
+	return addr
+}
+
+// middleware returns an API that verifies keys by itself.
+func middleware(t *testing.T, places jwks.Places, strip bool) *front {
+	t.Helper()
+	f := &front{}
+	keys := map[jwks.KID]jwks.Key{own().KID(): own().Key, other().KID(): other().Key}
+	m := &jwks.Middleware{
+		Verifier: &jwks.Verifier{
+			Keys:        jwks.KeyFunc(func(kid jwks.KID) (jwks.Key, bool) { key, ok := keys[kid]; return key, ok }),
+			Issuer:      func(string) bool { return true },
+			AnyAudience: true,
+		},
+		Realm: "api", Places: places, StripAuthorization: strip,
+	}
+	api := httptest.NewServer(m.Handler(http.HandlerFunc(f.record)))
+	t.Cleanup(api.Close)
+	f.addr = api.Listener.Addr().String()
+	return f
+}
+
+func (f *front) record(_ http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seen = append(f.seen, r)
+}
+
+// wantPlace sends a case, and checks the answer and what the API received.
+func (f *front) wantPlace(t *testing.T, c gatewaytest.PlaceCase, want int, strip bool) {
+	t.Helper()
+	before := f.reached()
+	resp := f.send(t, "GET", c.Target, c.Lines...)
+	if resp.StatusCode != want {
+		t.Errorf("%s: %d, want %d: %s", c.Name, resp.StatusCode, want, resp.body)
+	}
+	if passed := f.reached() > before; passed != (want == 200) {
+		t.Errorf("%s: reached the API: %t", c.Name, passed)
+	}
+	if want != 200 || resp.StatusCode != 200 {
+		return
+	}
+	f.mu.Lock()
+	got := f.seen[len(f.seen)-1]
+	f.mu.Unlock()
+	if got.RequestURI != c.Received {
+		t.Errorf("%s: the API receives %s, want %s", c.Name, got.RequestURI, c.Received)
+	}
+	for _, line := range c.Lines {
+		name, _, _ := strings.Cut(strings.ToLower(line), ":")
+		if removed := got.Header.Get(name) == ""; removed != (strip && slices.Contains(c.Holds, name)) {
+			t.Errorf("%s: %s is removed: %t", c.Name, name, removed)
+		}
+	}
+	if got.Header.Get("X-Burnkey-Credential") != "" {
+		t.Errorf("%s: the API receives the header between the filters", c.Name)
+	}
+}
