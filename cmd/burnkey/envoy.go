@@ -78,6 +78,7 @@ func envoyConfigCommand() *cobra.Command {
 		"`HOST:PORT` of burnkey gateway, for --mode gateway or --limits service; may be repeated")
 	limits.flags(cmd, &c)
 	edge.flags(cmd, &c)
+	trafficFlags(cmd, &c)
 	intervalFlag(flags, &c.Cache, "cache", envoy.DefaultCache, "how often Envoy fetches the keys, in whole seconds")
 	flags.StringVar(&format, "format", "bootstrap", "bootstrap, filter or espv2")
 	audienceFlags(flags, &c.Audiences, &c.AnyAudience)

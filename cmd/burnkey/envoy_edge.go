@@ -24,6 +24,21 @@ func (e *edgeFlags) flags(cmd *cobra.Command, c *envoy.Config) {
 	flags.StringSliceVar(&c.OriginHeaders, "cors-header", nil, "`NAME` of another request header that these pages may send; may be repeated")
 }
 
+// trafficFlags are for all requests that may pass.
+func trafficFlags(cmd *cobra.Command, c *envoy.Config) {
+	flags := cmd.Flags()
+	intervalFlag(flags, &c.Timeout, "timeout", 0, "how long the API may take for an answer (default 1m); a route can have another, or none")
+	intervalFlag(flags, &c.IdleTimeout, "idle-timeout", 0, "how long nothing may move on a request or answer (default 5m)")
+	flags.StringArrayVar(&c.WebSockets, "websocket", nil, "`PATH` on which clients may upgrade to a WebSocket; may be repeated")
+	flags.StringVar(&c.MaxBody, "max-body", "", "largest body of a request, as `SIZE` such as 256KiB or 10MiB (default not limited)")
+	flags.StringVar(&c.TLSCert, "tls-cert", "", "`FILE` with the listener's certificate and its chain; with --tls-key")
+	flags.StringVar(&c.TLSKey, "tls-key", "", "`FILE` with the certificate's private key")
+	flags.BoolVar(&c.UpstreamTLS, "upstream-tls", false, "connect to the API by TLS, and verify its certificate")
+	flags.StringVar(&c.UpstreamCA, "upstream-ca", "", "`FILE` with the CA certificates of the API (default the system's)")
+	flags.StringVar(&c.UpstreamName, "upstream-name", "", "`HOST` in the API's certificate (default that of --upstream)")
+	flags.BoolVar(&c.UpstreamHTTP2, "upstream-http2", false, "connect to the API by HTTP/2, also without TLS (h2c)")
+}
+
 // set reads the files that the flags name.
 func (e *edgeFlags) set(c *envoy.Config) error {
 	if e.routes == "" {

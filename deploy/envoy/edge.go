@@ -1,6 +1,9 @@
 package envoy
 
-import "cmp"
+import (
+	"cmp"
+	"time"
+)
 
 // Edge is what the gateway does besides verifying keys. Bootstrap renders all of it; Filter renders the filters and the
 // routes, and says in its comments what the listener needs. ESPv2 has none of it.
@@ -14,16 +17,39 @@ type Edge struct {
 	// Origins are those of the pages that browsers let call the API (CORS): exact ones, or AnyOrigin alone. Cookies are never
 	// allowed, since a key is sent explicitly. OriginHeaders are request headers that such pages may send, besides the usual ones.
 	Origins, OriginHeaders []string
+
+	// Timeout is that of a whole answer, and IdleTimeout that of a stream on which nothing moves. If zero, they are
+	// DefaultTimeout and DefaultIdleTimeout.
+	Timeout, IdleTimeout time.Duration
+	// WebSockets are paths on which clients may upgrade to a WebSocket.
+	WebSockets []string
+	// MaxBody is the largest body of a request, such as 1MiB; larger ones get 413. If empty, bodies are not limited.
+	MaxBody string
+
+	// TLSCert and TLSKey are files in PEM, for TLS on the listener.
+	TLSCert, TLSKey string
+	// UpstreamTLS connects to the API by TLS, and verifies that UpstreamCA (by default the system's) signed a certificate for
+	// UpstreamName (by default the host of Upstream).
+	UpstreamTLS              bool
+	UpstreamCA, UpstreamName string
+	// UpstreamHTTP2 connects to the API by HTTP/2, without TLS by prior knowledge (h2c).
+	UpstreamHTTP2 bool
 }
 
 // checkEdge checks Edge; its error is a *FieldError.
 func (c Config) checkEdge() error {
 	_, err := c.allRoutes()
-	return cmp.Or(err, c.checkCORS())
+	if _, size := parseSize(c.MaxBody); size != nil {
+		return fieldError("max-body", "%v", size)
+	}
+	return cmp.Or(err, c.checkCORS(), checkTimeout("timeout", c.Timeout), checkTimeout("idle-timeout", c.IdleTimeout), c.checkTLS())
 }
 
 // edgeFlag returns the flag of a part of Edge that is set.
 func (c Config) edgeFlag() string {
+	if flag := c.listenerFlag(); flag != "" {
+		return flag
+	}
 	for _, f := range []struct {
 		flag string
 		set  bool
@@ -31,6 +57,27 @@ func (c Config) edgeFlag() string {
 		{"routes", len(c.Routes) > 0},
 		{"open", len(c.Open) > 0},
 		{"cors-origin", len(c.Origins) > 0},
+		{"timeout", c.Timeout != 0},
+		{"websocket", len(c.WebSockets) > 0},
+		{"max-body", c.MaxBody != ""},
+	} {
+		if f.set {
+			return f.flag
+		}
+	}
+	return ""
+}
+
+// listenerFlag is like edgeFlag, for the parts that are neither in a filter nor in a route.
+func (c Config) listenerFlag() string {
+	for _, f := range []struct {
+		flag string
+		set  bool
+	}{
+		{"idle-timeout", c.IdleTimeout != 0},
+		{"tls-cert", c.TLSCert != ""},
+		{"upstream-tls", c.UpstreamTLS},
+		{"upstream-http2", c.UpstreamHTTP2},
 	} {
 		if f.set {
 			return f.flag

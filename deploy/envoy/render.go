@@ -40,6 +40,7 @@ func parseTemplates() *template.Template {
 	t := template.New("")
 	t.Funcs(template.FuncMap{
 		"q":       quote,
+		"trim":    strings.TrimSpace,
 		"indent":  indent,
 		"comment": func(s string) string { return "#   " + strings.ReplaceAll(s, "\n", "\n#   ") },
 		"join":    func(list []string) string { return strings.Join(list, ",") },
@@ -208,6 +209,9 @@ func Bootstrap(w io.Writer, c Config) error {
 
 // Filter writes only the HTTP filters and the cluster, for an existing bootstrap. It does not need Listen and Upstream.
 func Filter(w io.Writer, c Config) error {
+	if flag := c.listenerFlag(); flag != "" {
+		return fieldError(flag, "has no effect with --format filter: it is a setting of your listener, connection manager or cluster")
+	}
 	v, err := newView(c)
 	return execute(w, "filter.tmpl", v, err)
 }

@@ -82,12 +82,15 @@ func variants(t testing.TB) map[string]envoy.Config {
 	routed, gatewayRouted := several, validGateway()
 	routed.Routes = readRoutes(t, fileText(t, "testdata/routes.yaml"), "")
 	routed.Open, routed.Origins = []string{"/ready"}, []string{"https://app.example.com"}
+	routed.WebSockets, routed.MaxBody, routed.Timeout = []string{"/ws"}, "1MiB", time.Hour
 	gatewayRouted.Edge = routed.Edge
 	scripted, elsewhere := strictService, two
 	scripted.Places, _ = jwks.ParsePlaces("bearer", "apikey", "basic", "header:X-API-Key", "query:api.key")
 	elsewhere.Places = scripted.Places
+	onlyRoute := valid()
+	onlyRoute.Routes = []envoy.Route{{Path: "/upload", MaxBody: "2MiB"}, {Path: "/events", Stream: true, IdleTimeout: envoy.Span(time.Hour)}}
 	return map[string]envoy.Config{
-		"routes": routed, "routes and gateway": gatewayRouted,
+		"a route's body": onlyRoute, "routes": routed, "routes and gateway": gatewayRouted,
 		"every place": scripted, "every place, at a gateway": elsewhere,
 		"gateway": validGateway(), "gateway by name": gatewayNamed, "gateway by IPv6": gatewayV6,
 		"signed limits": signed, "limits by services": service, "limits by a service, or none": strictService,

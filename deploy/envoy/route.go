@@ -27,6 +27,16 @@ type Route struct {
 	Audiences Words `yaml:"audience"`
 	// Name is the one by which limits know the route.
 	Name string `yaml:"route"`
+
+	// Timeout is that of the whole answer, and IdleTimeout that of a silent one. They replace those of Edge. Stream takes off
+	// the former, and the limit of bodies unless MaxBody is set, for answers and requests that go on.
+	Timeout     Span `yaml:"timeout"`
+	IdleTimeout Span `yaml:"idle_timeout"`
+	Stream      bool `yaml:"stream"`
+	// WebSocket allows the upgrade.
+	WebSocket bool `yaml:"websocket"`
+	// MaxBody is the largest body of a request, such as 1MiB.
+	MaxBody string `yaml:"max_body"`
 }
 
 var (
@@ -91,7 +101,7 @@ func (r *Route) checkRequirements() error {
 	case r.Open && r.Prefix != "" && strings.Trim(r.Prefix, "/") == "":
 		return fmt.Errorf("open: must not be the whole API")
 	}
-	return nil
+	return r.checkTraffic()
 }
 
 // overlaps reports whether both routes have a method. They must have the same pattern.

@@ -15,6 +15,11 @@ func (c Config) allRoutes() ([]Route, error) {
 	if err != nil {
 		return nil, err
 	}
+	sockets, err := parseWebSockets(c.WebSockets)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, sockets...)
 	for i, r := range c.Routes {
 		if err := r.check(); err != nil {
 			return nil, fieldError("routes", "route %d (%s): %v", i+1, r, err)

@@ -2,6 +2,7 @@ package envoy_test
 
 import (
 	"bufio"
+	"cmp"
 	"crypto"
 	"crypto/hmac"
 	"crypto/rsa"
@@ -208,7 +209,7 @@ type gateway struct {
 func startGateway(t testing.TB, c envoy.Config, keys *keyServer, edits ...func(string) string) *gateway {
 	t.Helper()
 	g := &gateway{addr: envoytest.FreeAddr(t), keys: keys, api: newAPI(t)}
-	c.Listen, c.Upstream, c.Admin = g.addr, g.api.addr, envoytest.FreeAddr(t)
+	c.Listen, c.Upstream, c.Admin = g.addr, cmp.Or(c.Upstream, g.api.addr), envoytest.FreeAddr(t)
 	if c.Server == "" {
 		c.Server = keys.url()
 	}
@@ -252,6 +253,16 @@ func (g *gateway) get(t testing.TB, target string, lines ...string) response {
 
 func (g *gateway) send(t testing.TB, method, target string, lines ...string) response {
 	t.Helper()
+	resp, err := g.try(t, method, target, lines...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+// try is like send, but the answer may end early.
+func (g *gateway) try(t testing.TB, method, target string, lines ...string) (response, error) {
+	t.Helper()
 	conn, err := net.DialTimeout("tcp", g.addr, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -262,14 +273,11 @@ func (g *gateway) send(t testing.TB, method, target string, lines ...string) res
 	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\n%s\r\n\r\n", method, target, strings.Join(lines, "\r\n"))
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
-		t.Fatal(err)
+		return response{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response{resp, string(body)}
+	return response{resp, string(body)}, err
 }
 
 func bearer(token string) string { return "Authorization: Bearer " + token }
