@@ -63,31 +63,32 @@ type problem struct {
 // quotaType is the type that is registered for problems of a quota (draft-ietf-httpapi-ratelimit-headers section 8.1).
 const quotaType = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
-// Problem returns the refusal in the format application/problem+json (RFC 9457). Its type leads to the page of the
-// server with this public URL, or is about:blank without one. violated are the names of exceeded limits, for OverLimit.
-func (r *Refusal) Problem(server string, violated ...string) []byte {
-	p := problem{quotaType, r.title(), r.Status, r.Detail, r.Code(), violated}
+// Problem returns the type and the title of problems with this code (RFC 9457). The type leads to the page of the server
+// with this public URL, or is about:blank without one.
+func (c RefusalCode) Problem(server string) (typ, title string) {
 	switch {
-	case r == OverLimit:
+	case c.Code == OverLimit.Reason:
+		return quotaType, c.Title
 	case server == "":
-		p.Type, p.Title = "about:blank", http.StatusText(r.Status) // as RFC 9457 section 4.2.1 has it
+		return "about:blank", http.StatusText(c.Status) // as RFC 9457 section 4.2.1 has it
 	default:
-		p.Type = strings.TrimRight(server, "/") + RefusalsPath + "#" + p.Code
+		return strings.TrimRight(server, "/") + RefusalsPath + "#" + c.Code, c.Title
 	}
-	body, err := json.Marshal(p)
+}
+
+// Problem returns the refusal in the format application/problem+json, as RefusalCode.Problem says. violated are the names
+// of exceeded limits, for OverLimit.
+func (r *Refusal) Problem(server string, violated ...string) []byte {
+	code := RefusalCode{Code: r.Code(), Status: r.Status}
+	for i := range refusalCodes {
+		if refusalCodes[i].Code == code.Code {
+			code = refusalCodes[i]
+		}
+	}
+	typ, title := code.Problem(server)
+	body, err := json.Marshal(problem{typ, title, r.Status, r.Detail, code.Code, violated})
 	if err != nil {
 		panic(err) // strings and a number
 	}
 	return body
-}
-
-// title returns the title of the refusal's code, or the words of its status.
-func (r *Refusal) title() string {
-	code := r.Code()
-	for i := range refusalCodes {
-		if refusalCodes[i].Code == code {
-			return refusalCodes[i].Title
-		}
-	}
-	return http.StatusText(r.Status)
 }

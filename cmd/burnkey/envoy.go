@@ -65,7 +65,8 @@ func envoyConfigCommand() *cobra.Command {
 	flags := cmd.Flags()
 	serverFlag(cmd, &c.Server)
 	flags.StringVar(&c.PublicURL, "public-url", "",
-		"`URL` that iss begins with, if the gateway reaches the server by another (default --server)")
+		"`URL` that iss and the types of problems begin with, if the gateway reaches the server by another (default --server, "+
+			"and none with --mode gateway)")
 	flags.StringSliceVarP(&c.Workspaces, "workspace", "w", nil, "workspace whose tokens are accepted; may be repeated")
 	flags.StringVar(&c.Listen, "listen", "", "`HOST:PORT` where the gateway listens")
 	flags.StringVar(&c.Upstream, "upstream", "", "`HOST:PORT` of the API")

@@ -1,6 +1,7 @@
 package envoy_test
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/deploy/envoy"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 var oneSecond = envoy.Config{Workspaces: []string{"acme"}, AnyAudience: true, Cache: time.Second}
@@ -186,10 +188,11 @@ func TestBadTokensAreRefused(t *testing.T) {
 	k := newKey(t)
 	keys.publish("acme", newKey(t), k)
 	c := oneSecond
-	c.Server = keys.url()
+	c.Server, c.AnyAudience, c.Audiences = keys.url(), false, []string{"acme-company"}
 	g := startGateway(t, c, keys)
 
-	for _, tt := range refusals(t, k, c.Issuer("acme")) {
+	elsewhere := refusal{"another audience", byJWT, []string{bearer(k.token(t, claims(c.Issuer("acme"), "aud", []string{"other"})))}}
+	for _, tt := range append(refusals(t, k, c.Issuer("acme")), elsewhere) {
 		t.Run(tt.name, func(t *testing.T) {
 			shape := g.Stats(t, "http.burnkey.rbac.denied")
 			jwt := g.Stats(t, "http.burnkey.jwt_authn.denied") + g.Stats(t, "http.burnkey.jwt_authn.allowed")
@@ -203,7 +206,9 @@ func TestBadTokensAreRefused(t *testing.T) {
 					t.Errorf("status %d, rbac %d, jwt_authn %d", resp.StatusCode, shape, jwt)
 				}
 			} else {
-				checkRefusal(t, resp, strings.HasPrefix(strings.Join(tt.headers, ""), "Authorization: "))
+				has := strings.HasPrefix(strings.Join(tt.headers, ""), "Authorization: ")
+				checkRefusal(t, resp, has)
+				checkCode(t, resp, c.Server, tt, has)
 				if wantShape := tt.by == byShape; (shape == 1) != wantShape || (jwt == 1) == wantShape {
 					t.Errorf("refused by rbac %d, jwt_authn %d; want %s", shape, jwt, tt.by)
 				}
@@ -218,6 +223,26 @@ func TestBadTokensAreRefused(t *testing.T) {
 	}
 	if g.Log() != "" {
 		t.Errorf("envoy warns:\n%s", g.Log())
+	}
+}
+
+// jwtCodes are the codes of refusals by jwt_authn. For all others, the token is malformed.
+var jwtCodes = map[string]string{
+	"unknown kid": "unknown", "someone else's signature": "signature", "changed claims": "signature", "other issuer": "issuer", "no issuer": "issuer",
+	"expired 5 s ago": "expired", "another audience": "audience",
+}
+
+// checkCode checks that a refusal has the right code, and the title and the page of this code.
+func checkCode(t *testing.T, resp response, server string, r refusal, credentials bool) {
+	t.Helper()
+	want := cmp.Or(jwtCodes[r.name], "malformed")
+	if !credentials {
+		want = "missing"
+	}
+	var got struct{ Type, Title, Code string }
+	if err := json.Unmarshal([]byte(resp.body), &got); err != nil || got.Code != want || got.Type != server+jwks.RefusalsPath+"#"+want ||
+		!slices.Contains(jwks.RefusalCodes(), jwks.RefusalCode{Code: want, Status: http.StatusUnauthorized, Title: got.Title}) {
+		t.Errorf("%s, %v; want the code %s", resp.body, err, want)
 	}
 }
 
@@ -351,5 +376,19 @@ func TestShapeSeesEveryValue(t *testing.T) {
 		if resp := g.get(t, "/", tt.headers...); resp.StatusCode != tt.want {
 			t.Errorf("%d headers: %d, want %d", len(tt.headers), resp.StatusCode, tt.want)
 		}
+	}
+}
+
+// An Envoy that has never reached the server says that clients may try again.
+func TestWithoutKeys(t *testing.T) {
+	keys := newKeyServer(t)
+	keys.stop()
+	c := oneSecond
+	c.Server = keys.url()
+	g := startGateway(t, c, keys)
+	resp := g.get(t, "/", bearer(newKey(t).token(t, claims(c.Issuer("acme")))))
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "1" ||
+		!strings.Contains(resp.body, `"code":"unavailable"`) {
+		t.Errorf("%d %v %s", resp.StatusCode, resp.Header, resp.body)
 	}
 }

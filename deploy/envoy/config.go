@@ -38,7 +38,8 @@ const (
 type Config struct {
 	// Server is the base URL from which the gateway fetches the key sets.
 	Server string
-	// PublicURL is the base URL of the issuers. If empty, it is Server.
+	// PublicURL is the base URL of the issuers. If empty, it is Server. The types of problems begin with it, also with
+	// Gateways; if it is empty then, they are about:blank.
 	PublicURL string
 	// Workspaces whose tokens are accepted.
 	Workspaces []string
@@ -47,8 +48,8 @@ type Config struct {
 	InsecureManagementKeys bool
 
 	// Gateways are the addresses of `burnkey gateway` services; Envoy asks one of them about each request. They
-	// have settings of their own, so only Listen, Upstream, Admin, TrustedHops and Places can be set together with
-	// Gateways. If empty, Envoy fetches the key sets itself.
+	// have settings of their own, so only Listen, Upstream, Admin, PublicURL, TrustedHops and Places can be set together
+	// with Gateways. If empty, Envoy fetches the key sets itself.
 	Gateways []string
 
 	// Listen is the gateway's address, Upstream the API's, and Admin that of Envoy's admin interface. If Admin
@@ -129,10 +130,7 @@ func (c Config) Validate() error {
 		return c.validateGateways()
 	}
 	_, _, err := serverAddress(c.Server)
-	if err == nil && c.PublicURL != "" {
-		_, err = baseURL("public-url", c.PublicURL)
-	}
-	err = cmp.Or(err, c.checkWorkspaces(), checkCache(c.Cache), c.checkLimits())
+	err = cmp.Or(err, c.checkPublicURL(), c.checkWorkspaces(), checkCache(c.Cache), c.checkLimits())
 	switch {
 	case err != nil:
 		return err
@@ -159,7 +157,6 @@ func (c Config) validateGateways() error {
 		{"audience", len(c.Audiences) > 0, elsewhere + ", or to a route as context_extensions"},
 		{"any-audience", c.AnyAudience, elsewhere},
 		{"insecure-management-keys", c.InsecureManagementKeys, elsewhere},
-		{"public-url", c.PublicURL != "", elsewhere},
 		{"strip-authorization", c.StripAuthorization, elsewhere},
 		{"require-expiration", c.RequireExpiration, elsewhere},
 		{"cache", c.Cache != 0 && c.Cache != DefaultCache, ": burnkey gateway gets changes as they are made"},
@@ -172,7 +169,15 @@ func (c Config) validateGateways() error {
 			return fieldError(f.flag, "has no effect with --mode gateway%s", f.detail)
 		}
 	}
-	return c.checkAddresses()
+	return cmp.Or(c.checkPublicURL(), c.checkAddresses())
+}
+
+func (c Config) checkPublicURL() error {
+	if c.PublicURL == "" {
+		return nil
+	}
+	_, err := baseURL("public-url", c.PublicURL)
+	return err
 }
 
 func (c Config) checkAddresses() error {

@@ -110,7 +110,7 @@ func TestGatewayTakesNoMore(t *testing.T) {
 		"any-audience":             {func(c *envoy.Config) { c.AnyAudience = true }, "give it to burnkey gateway"},
 		"insecure-management-keys": {func(c *envoy.Config) { c.InsecureManagementKeys = true }, "to burnkey gateway"},
 		"audience":                 {func(c *envoy.Config) { c.Audiences = []string{"a"} }, "to burnkey gateway, or to a route"},
-		"public-url":               {func(c *envoy.Config) { c.PublicURL = "https://x" }, "give it to burnkey gateway"},
+		"public-url":               {func(c *envoy.Config) { c.PublicURL = "x" }, "must be an http or https URL"},
 		"require-expiration":       {func(c *envoy.Config) { c.RequireExpiration = true }, "give it to burnkey gateway"},
 		"cache":                    {func(c *envoy.Config) { c.Cache = time.Second }, "as they are made"},
 		"ca-file":                  {func(c *envoy.Config) { c.CAFile = "/x" }, "SSL_CERT_FILE"},
