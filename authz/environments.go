@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"reflect"
@@ -111,6 +112,11 @@ func (s *Service) Family(ctx context.Context, w *store.Workspace) ([]store.Works
 	}
 	others, err := s.Environments(ctx, &first)
 	return append([]store.Workspace{first}, others...), err
+}
+
+// SameFamily reports whether one of two workspaces is an environment of the other, or both are of the same one.
+func SameFamily(a, b *store.Workspace) bool {
+	return cmp.Or(a.EnvironmentOf, a.ID) == cmp.Or(b.EnvironmentOf, b.ID)
 }
 
 // settleEnvironment checks what a change did to a workspace's environment. A part that the change alters, and that was

@@ -60,7 +60,7 @@ var onces atomic.Int64
 
 func newForm(scope string) url.Values {
 	form := url.Values{
-		"name": {"of a form"}, "expiry": {"86400"}, "environment": {"live"}, "once": {fmt.Sprintf("%022d", onces.Add(1))},
+		"name": {"of a form"}, "expiry": {"86400"}, "once": {fmt.Sprintf("%022d", onces.Add(1))},
 	}
 	if scope != "" {
 		form.Set("scopes", scope)

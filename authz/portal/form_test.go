@@ -31,7 +31,7 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 		}
 	})
 	v := s.owner("acme", "cust_1")
-	form := url.Values{"name": {"CI"}, "scopes": {"maps:read"}, "expiry": {"604800"}, "environment": {"live"}}
+	form := url.Values{"name": {"CI"}, "scopes": {"maps:read"}, "expiry": {"604800"}}
 	long := strings.Repeat("ä", 256)
 	for _, c := range []struct {
 		field, value string
@@ -53,7 +53,6 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 		{"expiry", "7776000", "expiry", "on 12 April 2026 UTC at the latest"},
 		{"expiry", "never", "expiry", "never expire aren’t allowed"},
 		{"expiry", "date", "expiry", "Enter the date"},
-		{"environment", "prod", "environment", "Choose an environment."},
 		{"once", "short", "", "Reload the page"},
 	} {
 		p := v.post("/portal/acme/keys/new", "/portal/acme/keys", with(form, c.field, c.value)).want(422).has("There is a problem", c.want)

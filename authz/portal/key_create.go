@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -13,10 +12,6 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// environments are the offered values of the field environment, which is stored as metadata. Gateways
-// ignore it.
-var environments = []string{"live", "test"}
-
 // The field expiry contains a number of seconds or one of these values.
 const (
 	expiryDate  = "date"
@@ -25,19 +20,17 @@ const (
 
 // createForm has the typed values and the available choices.
 type createForm struct {
-	Name        string
-	Scopes      []string
-	Expiry      string
-	Date        string // yyyy-mm-dd
-	Environment string
-	Once        string // see once
+	Name   string
+	Scopes []string
+	Expiry string
+	Date   string // yyyy-mm-dd
+	Once   string // see once
 
-	Offered      []store.OfferedScope
-	Presets      []time.Duration
-	Never        bool   // a key may never expire
-	First, Last  string // bounds of Date
-	Environments []string
-	Full         int // see full
+	Offered     []store.OfferedScope
+	Presets     []time.Duration
+	Never       bool   // a key may never expire
+	First, Last string // bounds of Date
+	Full        int    // see full
 }
 
 // Has reports whether a scope is ticked.
@@ -56,14 +49,14 @@ func newKey(v *visit) error {
 	if f.Full, err = v.full(); err != nil {
 		return err
 	}
-	f.Expiry, f.Environment, f.Once = strconv.FormatInt(v.defaultLife(), 10), environments[0], newOnce()
+	f.Expiry, f.Once = strconv.FormatInt(v.defaultLife(), 10), newOnce()
 	return v.render(http.StatusOK, "new", "new.title", f)
 }
 
 func (v *visit) emptyForm() *createForm {
 	f := &createForm{
 		Never: authz.MayNeverExpire(v.page()), Offered: authz.ScopesOffered(&v.workspace, &v.session),
-		Presets: v.presets(), Environments: environments,
+		Presets: v.presets(),
 	}
 	f.First, f.Last = v.now().UTC().Format(time.DateOnly), v.lastDay().Format(time.DateOnly)
 	return f
@@ -74,7 +67,7 @@ func createKey(v *visit) error {
 	given := v.r.PostForm
 	f.Name = strings.TrimSpace(given.Get("name"))
 	f.Scopes, f.Expiry, f.Date = given["scopes"], given.Get("expiry"), given.Get("date")
-	f.Environment, f.Once = given.Get("environment"), given.Get("once")
+	f.Once = given.Get("once")
 	r, bad := v.request(f)
 	if len(bad) > 0 {
 		return v.render(http.StatusUnprocessableEntity, "new", "new.title", f, bad...)
@@ -113,14 +106,9 @@ func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
 	if key := v.expiry(f, &r); key != "" {
 		wrong("expiry", key)
 	}
-	if !slices.Contains(f.Environments, f.Environment) {
-		wrong("environment", "fault.environment")
-	}
 	if !isOnce(f.Once) {
 		wrong("", "fault.form")
 	}
-	// never fails
-	r.Metadata, _ = json.Marshal(map[string]string{"environment": f.Environment})
 	return r, bad
 }
 

@@ -25,11 +25,11 @@ const (
 // shownKey is a key as pages show it.
 type shownKey struct {
 	store.Key
-	Name        string // never empty
-	State       string // store.Status
-	Environment string // of the metadata, or empty
-	Short       string // end of the id, which identifies a key without a name
-	Soon        bool   // the key expires soon and has no successor
+	Name  string // never empty
+	State string // store.Status
+	Note  string // of the metadata: the environment that the owner noted in earlier releases, or empty
+	Short string // end of the id, which identifies a key without a name
+	Soon  bool   // the key expires soon and has no successor
 }
 
 // shortLen is the length of shownKey.Short: 32 random bits of a UUIDv7.
@@ -42,7 +42,7 @@ func shortOf(id uuid.UUID) string {
 
 func (v *visit) show(k store.Key) shownKey {
 	s := shownKey{
-		Key: k, Name: k.Name, State: string(k.Status(v.now())), Environment: environmentOf(k.Metadata), Short: shortOf(k.ID),
+		Key: k, Name: k.Name, State: string(k.Status(v.now())), Note: noteOf(k.Metadata), Short: shortOf(k.ID),
 	}
 	if s.Name == "" {
 		s.Name = v.language.Text("key.unnamed", "id", s.Short)
@@ -70,24 +70,15 @@ func (p *view) Status(state string) struct{ State, Text string } {
 	return struct{ State, Text string }{state, p.T("status." + state)}
 }
 
-// Environment returns the text for one of the known environments, and any other name unchanged.
-func (p *view) Environment(name string) string {
-	if slices.Contains(environments, name) {
-		return p.T("environment." + name)
-	}
-	return name
-}
-
-// environmentOf returns the environment in metadata, as stored by createKey. Other clients may store
-// anything there.
-func environmentOf(metadata []byte) string {
+// noteOf returns the environment in metadata, as owners noted it. Other clients may store anything there.
+func noteOf(metadata []byte) string {
 	var m struct {
 		Environment string `json:"environment"`
 	}
-	if json.Unmarshal(metadata, &m) != nil || utf8.RuneCountInString(m.Environment) > 32 {
+	if json.Unmarshal(metadata, &m) != nil || m.Environment == "" || utf8.RuneCountInString(m.Environment) > 32 {
 		return ""
 	}
-	return m.Environment
+	return "environment: " + m.Environment
 }
 
 // keyList is the data of a list of keys, of one owner or all.

@@ -199,7 +199,7 @@ func TestMarkup(t *testing.T) {
 		}
 	}
 	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", map[string][]string{
-		"name": {evil}, "scopes": {"<b>"}, "expiry": {"604800"}, "environment": {"live"},
+		"name": {evil}, "scopes": {"<b>"}, "expiry": {"604800"},
 	}).want(200)
 	if strings.Contains(p.body, `<script src="//evil`) {
 		t.Error("the page with the token has a script of somebody's")

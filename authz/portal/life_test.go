@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-var good = url.Values{"name": {"Web shop"}, "expiry": {"2592000"}, "environment": {"test"}}
+var good = url.Values{"name": {"Web shop"}, "expiry": {"2592000"}}
 
 // create issues a key through the form and returns it.
 func (v *visitor) create(changes ...string) store.Key {
@@ -64,11 +64,11 @@ func TestTheLifeOfAKey(t *testing.T) {
 		t.Errorf("the page shows %d characters, not the token", len(got))
 	}
 	first := v.newest()
-	if first.Owner != "cust_1" || first.Name != "Web shop" || string(first.Metadata) != `{"environment":"test"}` ||
+	if first.Owner != "cust_1" || first.Name != "Web shop" || string(first.Metadata) != `{}` ||
 		first.ExpiresAt.Sub(first.CreatedAt) != 30*24*time.Hour || strings.Join(first.Scopes, " ") != "maps:read" {
 		t.Errorf("it is %+v", first)
 	}
-	v.get("/portal/acme/keys").want(200).has("Web shop", "Active", "Test", "maps:read", "3 April 2026", "(in 30 days)").hasNot("no API keys")
+	v.get("/portal/acme/keys").want(200).has("Web shop", "Active", "maps:read", "3 April 2026", "(in 30 days)").hasNot("no API keys")
 	v.get(keyPath(first)).want(200).has(first.ID.String(), first.KID.String(), "Key created", "on this page")
 
 	to := v.post(keyPath(first), keyPath(first, "name"), url.Values{"name": {" Shop "}}).want(303).saysDone(keyPath(first), "named")

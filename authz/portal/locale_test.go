@@ -66,7 +66,7 @@ func TestEveryMessageIsThereAndUsed(t *testing.T) {
 		used[m[1]] = true
 	}
 	for _, prefix := range []string{
-		"action.", "who.", "status.", "environment.", "month.", "fail.", "until.", "ago.", "life.",
+		"action.", "who.", "status.", "month.", "fail.", "until.", "ago.", "life.",
 		"done.", "fault.", "actor.", "result.", "unit.", "change.", "limit.", "limited.", "request.",
 	} {
 		for key := range messages {
@@ -116,9 +116,6 @@ func TestEveryWordIsThere(t *testing.T) {
 	}
 	for _, result := range []string{store.ResultOK, store.ResultRefused} {
 		keys = append(keys, "result."+result)
-	}
-	for _, environment := range environments {
-		keys = append(keys, "environment."+environment)
 	}
 	for _, code := range []string{"en", "de"} {
 		messages := messagesIn(t, code)

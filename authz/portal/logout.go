@@ -49,11 +49,31 @@ func (v *visit) logOutOf(session store.Session, cookies []shown) error {
 		}
 	}
 	v.dropCookie(name, session.Embedded)
+	v.session = session
+	if err := v.logOutElsewhere(cookies); err != nil {
+		return err
+	}
 	bye := goodbye{Return: session.ReturnURL}
 	if session.Login && w.Portal.OIDC != nil {
 		bye.Leave = v.providers.EndSessionURL(v.r.Context(), v.client())
 	}
 	return v.sayGoodbye(bye)
+}
+
+// logOutElsewhere ends the person's sessions in the other environments.
+func (v *visit) logOutElsewhere(cookies []shown) error {
+	others, err := v.linkedEnvironments()
+	for _, w := range others {
+		for _, c := range cookies {
+			if c.name != cookieOf(w.ID) || err != nil {
+				continue
+			}
+			if err = v.end(c, v.isSamePerson); err == nil {
+				v.dropCookie(c.name, v.session.Embedded)
+			}
+		}
+	}
+	return err
 }
 
 // logOutNobody handles a logout form that belongs to none of the browser's sessions.
