@@ -31,7 +31,8 @@ AS_SHIPPED = CGO_ENABLED=0 GOEXPERIMENT=$(EXPERIMENT) GOFLAGS='$(strip $(shell g
 RACE = CGO_ENABLED=1 go test -race -gcflags='modernc.org/...=-race=false' -vet=off
 
 TESTFLAGS = -timeout 15m $(if $(filter true,$(CI)),-count=1) $(GOTESTFLAGS)
-UNITS = $$(go list ./... | grep -v '/e2e$$')
+# The list is made before a test runs, so that a package that cannot be listed fails the target.
+LIST = units=$$(go list ./...) && units=$$(printf '%s\n' "$$units" | grep -v '/e2e$$')
 STEP = tools/step.sh
 STARTED := $(shell date +%s)
 
@@ -85,13 +86,13 @@ test: ## Everything that CI runs; end-to-end tests and those with the race detec
 
 .PHONY: unit
 unit: ## Quick unit tests: no race detector; tests that need a component are skipped
-	env -u BURNKEY_BIN -u BURNKEY_ENVOY -u BURNKEY_PYTHON go test $(TESTFLAGS) $(UNITS)
+	@$(LIST) && set -x && env -u BURNKEY_BIN -u BURNKEY_ENVOY -u BURNKEY_PYTHON go test $(TESTFLAGS) $$units
 
 .PHONY: race
 race: build go-tools envoy python schemas cluster browser promtool redis ## All tests but the end-to-end ones, with the race detector (needs a C compiler)
 	@command -v "$$(go env CC)" >/dev/null || { \
 		echo "error: the race detector needs a C compiler (on Debian: gcc libc6-dev)" >&2; exit 1; }
-	$(RACE) $(TESTFLAGS) $(UNITS)
+	@$(LIST) && set -x && $(RACE) $(TESTFLAGS) $$units
 
 .PHONY: e2e
 e2e: build docs go-tools envoy python cluster nginx redis browser clients ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Redis, Chromium and Python's JWT libraries

@@ -23,9 +23,10 @@ case ${1:-build} in
 install) ;;
 serve) exec "$target/bin/python" -m zensical serve --dev-addr 127.0.0.1:8000 ;;
 build)
-	rm -rf bin/site
 	"$target/bin/python" -m zensical build --clean --strict || fail "docs: a link leads nowhere: see above"
-	find bin/site -name '*.go' -delete # what the server embeds is for the server
+	find bin/.site -name '*.go' -delete # what the server embeds is for the server
 	"$target/bin/python" tools/docs/finish.py
+	rm -rf bin/site
+	mv bin/.site bin/site
 	;;
 esac
