@@ -36,6 +36,7 @@ func trafficFlags(cmd *cobra.Command, c *envoy.Config) {
 	flags.BoolVar(&c.UpstreamTLS, "upstream-tls", false, "connect to the API by TLS, and verify its certificate")
 	flags.StringVar(&c.UpstreamCA, "upstream-ca", "", "`FILE` with the CA certificates of the API (default the system's)")
 	flags.StringVar(&c.UpstreamName, "upstream-name", "", "`HOST` in the API's certificate (default that of --upstream)")
+	flags.BoolVar(&c.GRPC, "grpc", false, "the API speaks gRPC: HTTP/2 to the API, gRPC-Web, and gRPC's status codes")
 	flags.BoolVar(&c.UpstreamHTTP2, "upstream-http2", false, "connect to the API by HTTP/2, also without TLS (h2c)")
 }
 

@@ -21,6 +21,8 @@ var (
 		"RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "Deprecation", "Sunset", "X-Key-Status",
 		"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
 	}
+	grpcRequest = []string{"Grpc-Timeout", "X-Grpc-Web", "X-User-Agent"}
+	grpcAnswer  = []string{"Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin"}
 )
 
 var (
@@ -60,6 +62,9 @@ func (c Config) checkCORS() error {
 // CORSHeaders are those of requests, for Access-Control-Allow-Headers.
 func (v *view) CORSHeaders() string {
 	all := slices.Clone(corsRequest)
+	if v.GRPC {
+		all = append(all, grpcRequest...)
+	}
 	for _, h := range append(v.Places.HeaderNames(), v.OriginHeaders...) {
 		if h = http.CanonicalHeaderKey(h); !slices.Contains(all, h) {
 			all = append(all, h)
@@ -71,4 +76,9 @@ func (v *view) CORSHeaders() string {
 // CORSMethods are for Access-Control-Allow-Methods, and CORSExposed for Access-Control-Expose-Headers.
 func (v *view) CORSMethods() string { return strings.Join(corsMethods, ", ") }
 
-func (v *view) CORSExposed() string { return strings.Join(corsAnswer, ", ") }
+func (v *view) CORSExposed() string {
+	if v.GRPC {
+		return strings.Join(append(slices.Clone(corsAnswer), grpcAnswer...), ", ")
+	}
+	return strings.Join(corsAnswer, ", ")
+}

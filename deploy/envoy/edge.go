@@ -34,6 +34,8 @@ type Edge struct {
 	UpstreamCA, UpstreamName string
 	// UpstreamHTTP2 connects to the API by HTTP/2, without TLS by prior knowledge (h2c).
 	UpstreamHTTP2 bool
+	// GRPC is for an API of gRPC: UpstreamHTTP2, clients of gRPC-Web, and 429 as RESOURCE_EXHAUSTED.
+	GRPC bool
 }
 
 // checkEdge checks Edge; its error is a *FieldError.
@@ -60,6 +62,7 @@ func (c Config) edgeFlag() string {
 		{"timeout", c.Timeout != 0},
 		{"websocket", len(c.WebSockets) > 0},
 		{"max-body", c.MaxBody != ""},
+		{"grpc", c.GRPC},
 	} {
 		if f.set {
 			return f.flag

@@ -31,6 +31,9 @@ func (c Config) checkTLS() error {
 	return nil
 }
 
+// SpeaksHTTP2 reports whether Envoy connects to the API by HTTP/2.
+func (v *view) SpeaksHTTP2() bool { return v.UpstreamHTTP2 || v.GRPC }
+
 // ServerPeer is the server of the key sets, and UpstreamPeer the API.
 func (v *view) ServerPeer() peer { return peer{v.Server.Host, v.Server.IP, v.CAFile} }
 

@@ -62,7 +62,7 @@ func envoyWith(t *testing.T, c envoy.Config, edits ...func(string) string) *fron
 	}))
 	t.Cleanup(api.Close)
 	var b strings.Builder
-	c.Listen, c.Upstream, c.Admin = cmp.Or(c.Listen, f.addr), api.Listener.Addr().String(), envoytest.FreeAddr(t)
+	c.Listen, c.Upstream, c.Admin = cmp.Or(c.Listen, f.addr), cmp.Or(c.Upstream, api.Listener.Addr().String()), envoytest.FreeAddr(t)
 	check(t, envoy.Bootstrap(&b, c))
 	const metadata = "%DYNAMIC_METADATA(envoy.filters.http.ext_authz"
 	text := replaceOnce(t, "stat_prefix: burnkey\n", `stat_prefix: burnkey
