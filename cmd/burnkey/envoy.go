@@ -85,6 +85,7 @@ func envoyConfigCommand() *cobra.Command {
 	audienceFlags(flags, &c.Audiences, &c.AnyAudience)
 	managementFlag(flags, &c.InsecureManagementKeys)
 	credentialFlag(flags, &credentials)
+	flags.StringVar(&c.TokenPrefix, "token-prefix", "", "`PREFIX` of all tokens, in mode pull (default none); tokens without it are refused")
 	flags.BoolVar(&c.StripAuthorization, "strip-authorization", false,
 		"remove the headers that contain the key before the API, in mode pull; a query parameter is always removed")
 	flags.BoolVar(&c.RequireExpiration, "require-expiration", false, "refuse keys that never expire")

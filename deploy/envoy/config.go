@@ -65,6 +65,10 @@ type Config struct {
 	// StripAuthorization removes the headers that contain the key before the API.
 	StripAuthorization bool
 
+	// TokenPrefix is the prefix that every token must have. Mode gateway needs none: burnkey gateway follows those of the
+	// workspaces.
+	TokenPrefix string
+
 	// Cache is the interval between two fetches of a key set. A deleted key may be accepted for that long. If
 	// zero, it is DefaultCache.
 	Cache time.Duration
@@ -136,6 +140,8 @@ func (c Config) Validate() error {
 		return err
 	case c.CAFile != "" && !path.IsAbs(c.CAFile):
 		return fieldError("ca-file", "must be an absolute path, not %q", c.CAFile)
+	case c.TokenPrefix != "" && !jwks.IsPrefix(c.TokenPrefix):
+		return fieldError("token-prefix", "must match %s, which %q does not", jwks.PrefixPattern, c.TokenPrefix)
 	case c.ServiceName != "" && !hostName.MatchString(c.ServiceName):
 		return fieldError("service-name", "must be a host name, not %q", c.ServiceName)
 	}
@@ -158,6 +164,7 @@ func (c Config) validateGateways() error {
 		{"any-audience", c.AnyAudience, elsewhere},
 		{"insecure-management-keys", c.InsecureManagementKeys, elsewhere},
 		{"strip-authorization", c.StripAuthorization, elsewhere},
+		{"token-prefix", c.TokenPrefix != "", ": burnkey gateway knows the prefix of each workspace"},
 		{"require-expiration", c.RequireExpiration, elsewhere},
 		{"cache", c.Cache != 0 && c.Cache != DefaultCache, ": burnkey gateway gets changes as they are made"},
 		{"ca-file", c.CAFile != "", ": burnkey gateway uses the system's certificates or those of SSL_CERT_FILE"},

@@ -55,6 +55,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		{"audience", func(c *envoy.Config, s string) { c.Audiences = []string{s} }, []string{"", "a b", "a,b", "a\n", strings.Repeat("a", 256)}},
 		{"trusted-hops", func(c *envoy.Config, s string) { c.TrustedHops, _ = strconv.Atoi(s) }, []string{"-1", "9"}},
 		{"ca-file", func(c *envoy.Config, s string) { c.CAFile = s }, []string{"ca.pem"}},
+		{"token-prefix", func(c *envoy.Config, s string) { c.TokenPrefix = s }, []string{"acme", "acme_", "A-", "-", "a.-", long + "-"}},
 		{"service-name", func(c *envoy.Config, s string) { c.ServiceName = s }, []string{"a b", "https://x"}},
 	}
 	if err := valid().Validate(); err != nil {
@@ -115,6 +116,7 @@ func TestGatewayTakesNoMore(t *testing.T) {
 		"cache":                    {func(c *envoy.Config) { c.Cache = time.Second }, "as they are made"},
 		"ca-file":                  {func(c *envoy.Config) { c.CAFile = "/x" }, "SSL_CERT_FILE"},
 		"service-name":             {func(c *envoy.Config) { c.ServiceName = "x" }, "ESPv2"},
+		"token-prefix":             {func(c *envoy.Config) { c.TokenPrefix = "a-" }, "of each workspace"},
 	} {
 		c := validGateway()
 		tt.set(&c)

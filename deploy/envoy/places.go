@@ -20,10 +20,10 @@ func (v *view) setPlaces() {
 	v.ByScript = v.Gateway == nil && !v.Places.OnlyBearer()
 	switch {
 	case v.ByScript:
-		v.Shapes = []keyShape{{keyHeader, keyHeader, tokenShape}}
+		v.Shapes = []keyShape{{keyHeader, keyHeader, v.TokenPrefix + tokenShape}}
 		v.NoKey = "!('" + keyHeader + "' in request.headers)"
 	case v.Gateway == nil:
-		v.Shapes = []keyShape{{"authorization", "authorization", bearerShape}}
+		v.Shapes = []keyShape{{"authorization", "authorization", "Bearer " + v.TokenPrefix + tokenShape}}
 		v.NoKey = noAuthorization
 	case v.Places.OnlyBearer():
 		v.Shapes = []keyShape{{"authorization", "authorization", anyBearerShape}}
@@ -49,7 +49,7 @@ func (v *view) gatewayShapes() (shapes []keyShape) {
 			inAuthorization = append(inAuthorization, "(?i:Basic) +.+")
 		case jwks.InHeader:
 			name := strings.ToLower(place.Name)
-			shapes = append(shapes, keyShape{name, name, `(?:.*,)?[ \t]*` + tokenShape + `[ \t]*(?:,.*)?`})
+			shapes = append(shapes, keyShape{name, name, `(?:.*,)?[ \t]*` + anyTokenShape + `[ \t]*(?:,.*)?`})
 		case jwks.InQuery:
 			// The name can be escaped, too.
 			shapes = append(shapes, keyShape{
@@ -57,7 +57,7 @@ func (v *view) gatewayShapes() (shapes []keyShape) {
 				`[^?]*\?(?:.*&)?(?:` + regexp.QuoteMeta(place.Name) + `|[^=&]*%[^=&]*)=[^&].*`,
 			})
 		default:
-			inAuthorization = append(inAuthorization, "(?i:"+place.Form+") +"+tokenShape)
+			inAuthorization = append(inAuthorization, "(?i:"+place.Form+") +"+anyTokenShape)
 		}
 	}
 	if inAuthorization != nil {

@@ -31,11 +31,12 @@ const (
 
 // RE2 expressions that the whole Authorization value must match. The scheme is case-insensitive
 // (RFC 9110 section 11.1), and several spaces may follow (RFC 6750 section 2.1), but jwt_authn
-// finds a token only after exactly "Bearer ". It treats any other spelling as no token, so
-// bearerShape must refuse those. burnkey gateway reads the header by the rules of anyBearerShape.
+// finds a token only after exactly "Bearer " and the prefix of tokens, if there is one. It treats any other spelling as
+// no token, so the shape must refuse those. burnkey gateway reads the header by the rules of anyBearerShape, and knows the
+// prefix of each workspace.
 const (
-	bearerShape    = "Bearer " + tokenShape
-	anyBearerShape = "[Bb][Ee][Aa][Rr][Ee][Rr] +" + tokenShape
+	anyBearerShape = "[Bb][Ee][Aa][Rr][Ee][Rr] +" + anyTokenShape
+	anyTokenShape  = "(?:[a-z][a-z0-9-]{0,30}-)?" + tokenShape // jwks.PrefixPattern
 )
 
 const tokenShape = headerStart +

@@ -6,12 +6,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // kidRunes are the characters of kids.
 const kidRunes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-var shape = regexp.MustCompile(`^(?:` + bearerShape + `)$`)
+var shape = regexp.MustCompile(`^(?:Bearer ` + tokenShape + `)$`)
 
 func shaped(kid string, sig []byte) string {
 	enc := base64.RawURLEncoding
@@ -129,6 +131,14 @@ func TestShapeOfAnyBearer(t *testing.T) {
 		}
 		if got := shape.MatchString(before + good); got != (before == "Bearer ") {
 			t.Errorf("%q without a gateway: %t", before, got)
+		}
+	}
+	for prefix, want := range map[string]bool{
+		"acme-live-": true, "a-": true, "a1--": true, strings.Repeat("a", 31) + "-": true,
+		strings.Repeat("a", 32) + "-": false, "acme": false, "acme_": false, "-": false, "1-": false, "A-": false, "a.-": false,
+	} {
+		if got := anyShape.MatchString("Bearer " + prefix + good); got != want || jwks.IsPrefix(prefix) != want {
+			t.Errorf("the prefix %s: %t", prefix, got)
 		}
 	}
 	if anyShape.MatchString("bearer "+good+" x") || anyShape.MatchString("bearer "+good+",bearer "+good) || anyShape.MatchString("bearer x") {

@@ -1,0 +1,53 @@
+package envoy_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// A listener takes tokens of one form: with the prefix that it was rendered for.
+func TestTokenPrefix(t *testing.T) {
+	t.Parallel()
+	keys, k := newKeyServer(t), newKey(t)
+	keys.publish("acme", k)
+	c := oneSecond
+	c.Server, c.TokenPrefix = keys.url(), "acme-live-"
+	token := k.token(t, claims(c.Issuer("acme")))
+	scripted := c
+	scripted.Places = places(t, "bearer", "header:X-API-Key")
+	gateways := map[string]*gateway{
+		"pull": startGateway(t, c, keys), "pull, every place": startGateway(t, scripted, keys), "ESPv2": startESPv2(t, c, keys, asRendered),
+	}
+	for name, g := range gateways {
+		t.Run(name, func(t *testing.T) {
+			for value, want := range map[string]int{
+				"Bearer acme-live-" + token:                 200,
+				"Bearer " + token:                           401,
+				"Bearer acme-" + token:                      401,
+				"Bearer acme-test-" + token:                 401,
+				"Bearer acme-live-acme-live-" + token:       401,
+				"Bearer ACME-live-" + token:                 401,
+				"Bearer acme-live-" + token + "x":           401,
+				"Bearer acme-live-" + token[1:]:             401,
+				"acme-live-" + token:                        401,
+				"Bearer x Bearer acme-live-" + token[:9]:    401,
+				"Bearer acme-live-," + "acme-live-" + token: 401,
+			} {
+				if resp := g.get(t, "/", "Authorization: "+value); resp.StatusCode != want {
+					t.Errorf("%.40q: %d, want %d", value, resp.StatusCode, want)
+				}
+			}
+			if got := g.get(t, "/", "X-API-Key: acme-live-"+token).StatusCode; got == 200 != strings.Contains(name, "every") {
+				t.Errorf("X-API-Key: %d", got)
+			}
+			if got := g.get(t, "/", "X-API-Key: "+token).StatusCode; got != 401 {
+				t.Errorf("X-API-Key without the prefix: %d", got)
+			}
+		})
+	}
+	keys.publish("acme", newKey(t)) // revoked
+	for name, g := range gateways {
+		t.Logf("%s: refused after %s", name, g.until(t, 401, "acme-live-"+token, oneSecond.Cache+2*time.Second))
+	}
+}
