@@ -129,7 +129,10 @@ await() {
 `
 
 // docsSetups are the commands of the setups, by name. For postgres, DATABASE_URL names a database.
-var docsSetups = map[string]string{"acme": setupAcme, "postgres": setupAcme}
+var docsSetups = map[string]string{
+	"acme": setupAcme, "postgres": setupAcme,
+	"prefix": strings.Replace(setupAcme, "--audience acme-company", "--audience acme-company --token-prefix acme-live-", 1),
+}
 
 const setupAcme = `
 burnkey serve --listen 127.0.0.1:8080 --public-url http://127.0.0.1:8080 \
