@@ -21,7 +21,7 @@ type Refusal struct {
 
 // Refusals that do not come from an error of Verifier.Verify.
 var (
-	NoToken  = &Refusal{"no_token", http.StatusUnauthorized, "", "A bearer token is required."}
+	NoToken  = &Refusal{"no_token", http.StatusUnauthorized, "", "An API key is required."}
 	BadToken = &Refusal{
 		"bad_request", http.StatusBadRequest, "invalid_request",
 		"The header Authorization must be sent once, as the word Bearer and a token.",

@@ -78,7 +78,7 @@ func TestProblem(t *testing.T) {
 	for _, test := range []struct{ got, want string }{
 		{
 			string(NoToken.Problem("")),
-			`{"type":"about:blank","title":"Unauthorized","status":401,"detail":"A bearer token is required.","code":"missing"}`,
+			`{"type":"about:blank","title":"Unauthorized","status":401,"detail":"An API key is required.","code":"missing"}`,
 		},
 		{
 			string(OverLimit.Problem("https://a", "burst")),
