@@ -116,6 +116,9 @@ func (g *Gateway) accept(token string, from netip.Addr, need *requirement) (*ten
 	case g.o.RequireExpiration && claims.ExpiresAt().IsZero():
 		return nil, nil, jwks.NeverExpires
 	}
+	if !g.acceptsEnvironment(t) {
+		return nil, nil, jwks.WrongEnvironment
+	}
 	if no := need.check(t.id, claims); no != nil {
 		return nil, nil, no
 	}

@@ -14,7 +14,10 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-var workspaceID = regexp.MustCompile(jwks.WorkspacePattern)
+var (
+	workspaceID     = regexp.MustCompile(jwks.WorkspacePattern)
+	environmentName = regexp.MustCompile(jwks.EnvironmentPattern)
+)
 
 const (
 	// MinStaleness is the minimum of Options.MaxStaleness. Without any fault, keys get up
@@ -47,6 +50,9 @@ type Options struct {
 	Audience []string
 	// AnyAudience accepts any audience, unless the route requires one.
 	AnyAudience bool
+	// Environment is the name of the environment whose tokens are accepted, such as jwks.DefaultEnvironment. It requires
+	// Key. Empty: any.
+	Environment string
 	// RequireExpiration refuses tokens without exp.
 	RequireExpiration bool
 	// ExpiryNotice is the time before the end of a key during which answers announce it. 0: none.
@@ -116,6 +122,13 @@ func (o *Options) check() error {
 	}
 	if (len(o.Audience) == 0) != o.AnyAudience {
 		return &OptionError{"Audience", "or AnyAudience must be set, but not both"}
+	}
+	switch {
+	case o.Environment == "":
+	case !environmentName.MatchString(o.Environment):
+		return &OptionError{"Environment", fmt.Sprintf("must match %s", environmentName)}
+	case o.Key == nil:
+		return &OptionError{"Environment", "has no effect without Key; name the workspaces instead"}
 	}
 	if o.MaxStaleness != 0 && o.MaxStaleness < MinStaleness {
 		return &OptionError{"MaxStaleness", fmt.Sprintf("must be %s or more", MinStaleness)}

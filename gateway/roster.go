@@ -64,6 +64,15 @@ func (g *Gateway) removeTenant(id string, _ *jwks.Follower) {
 	delete(g.roster.tenants, id)
 }
 
+// acceptsEnvironment reports whether a workspace is the environment whose tokens are accepted.
+func (g *Gateway) acceptsEnvironment(t *tenant) bool {
+	if g.o.Environment == "" {
+		return true
+	}
+	settings, _ := t.follower.Settings() // the feed leaves out the defaults
+	return settings.EnvironmentName() == g.o.Environment
+}
+
 // follow makes the Feed, or without Options.Key a Follower for each workspace.
 func (g *Gateway) follow() (err error) {
 	if g.o.Key != nil {

@@ -41,9 +41,10 @@ var (
 	NotNow    = &Refusal{"unavailable", http.StatusServiceUnavailable, "", "Tokens cannot be verified at present."}
 
 	// The package gateway alone uses the rest.
-	WrongWorkspace = invalid("workspace", "The token's workspace is not accepted here.")
-	NeverExpires   = invalid("never_expires", "The token never expires, which is not accepted here.")
-	OverLimit      = &Refusal{
+	WrongWorkspace   = invalid("workspace", "The token's workspace is not accepted here.")
+	WrongEnvironment = invalid("environment", "The token is for another environment.")
+	NeverExpires     = invalid("never_expires", "The token never expires, which is not accepted here.")
+	OverLimit        = &Refusal{
 		"limit", http.StatusTooManyRequests, "", "The request exceeds a limit; Retry-After says when to try again.",
 	}
 	Uncounted = &Refusal{"limits_unavailable", http.StatusServiceUnavailable, "", "Limits cannot be checked at present."}

@@ -28,6 +28,7 @@ var refusalCodes = []RefusalCode{
 	{"issuer", http.StatusUnauthorized, "API key of another issuer"},
 	{"prefix", http.StatusUnauthorized, "Wrong prefix"},
 	{"workspace", http.StatusUnauthorized, "API key of another workspace"},
+	{"environment", http.StatusUnauthorized, "API key of another environment"},
 	{"audience", http.StatusUnauthorized, "API key for another API"},
 	{"signature", http.StatusUnauthorized, "Wrong signature"},
 	{"scope", http.StatusForbidden, "Missing scope"},

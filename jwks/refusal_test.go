@@ -45,7 +45,7 @@ func TestChallenge(t *testing.T) {
 
 // refusals are all that this package defines.
 var refusals = []*Refusal{
-	NoToken, BadToken, TooNarrow, NotNow, WrongWorkspace, NeverExpires, OverLimit, Uncounted, Misconfigured, malformed,
+	NoToken, BadToken, TooNarrow, NotNow, WrongWorkspace, WrongEnvironment, NeverExpires, OverLimit, Uncounted, Misconfigured, malformed,
 }
 
 // Each refusal has a code that is listed with its status, and each code has a refusal.

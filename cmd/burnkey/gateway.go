@@ -79,6 +79,8 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 	flags.StringVar(&s.o.PublicURL, "public-url", "", "public `URL` of the server, with which iss begins (default --server)")
 	flags.StringSliceVarP(&s.o.Workspaces, "workspace", "w", nil,
 		"workspace whose tokens are accepted; may be repeated (default every workspace, with --key-file)")
+	flags.StringVar(&s.o.Environment, "environment", "",
+		"`NAME` of the environment whose tokens are accepted, such as live; requires --key-file (default any)")
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:9002", "`HOST:PORT` to listen on for Envoy")
 	flags.StringVar(&s.metricsListen, "metrics-listen", "", "`HOST:PORT` for /metrics, /healthz and /readyz (default none)")
 	flags.StringVar(&s.o.StateDir, "state-dir", "", "`FOLDER` that stores keys, so that the next start needs no server (default none)")
@@ -126,6 +128,10 @@ func (s *gatewayService) validate() error {
 	if err := cmp.Or(s.checkWorkspaces(), envoy.CheckManagement(s.o.Workspaces, s.o.InsecureManagementKeys),
 		envoy.CheckChoice(s.o.Audience, s.o.AnyAudience)); err != nil {
 		return asFlag(s.flags, err)
+	}
+	if s.o.Environment != "" && !s.hasKey() {
+		return fmt.Errorf("%s: has no effect without %s: name the workspaces of the environment with --workspace",
+			asGiven(s.flags, "environment"), asGiven(s.flags, "key-file"))
 	}
 	if s.shared.url != "" && !s.hasKey() {
 		return fmt.Errorf("%s: has no effect without %s: limits come with the feed", asGiven(s.flags, "redis"), asGiven(s.flags, "key-file"))
@@ -180,7 +186,7 @@ func readClaims(token string) (*jwks.Claims, error) {
 
 // flagOf maps the option names of a Gateway to flags.
 var flagOf = map[string]string{
-	"Server": "server", "PublicURL": "public-url", "Workspaces": "workspace", "Audience": "audience",
+	"Server": "server", "PublicURL": "public-url", "Workspaces": "workspace", "Environment": "environment", "Audience": "audience",
 	"MaxStaleness": "max-staleness", "ServeStale": "when-stale", "UsageEvery": "usage-every", "UsageKey": "usage-key-file",
 	"LimitHeaders": "ratelimit-headers", "LimitShare": "limit-share", "LimitEntries": "limit-entries",
 	"ExpiryNotice": "expiry-notice",
