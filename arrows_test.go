@@ -105,6 +105,10 @@ var arrows = map[string]arrow{
 		imports: []string{"jwks", "gateway", "internal/spans", "internal/traces"},
 		tests:   []string{"gateway/gatewaytest", "deploy/envoy", "deploy/envoy/envoytest"},
 	},
+	"gateway/httpauth": {
+		imports: []string{"jwks", "gateway", "internal/spans", "internal/traces"},
+		tests:   []string{"gateway/gatewaytest", "gateway/extauthz"},
+	},
 	"gateway/limits":      {imports: []string{"jwks", "internal/atomicfile", "internal/loop"}, forbidden: append(http, protobuf...)},
 	"gateway/gatewaytest": {imports: []string{"internal/testkit", "jwks", "publish", "store"}},
 

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,73 +9,16 @@ import (
 
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
 	"github.com/burnkey/burnkey/internal/testkit"
-	"github.com/burnkey/burnkey/jwks"
 )
 
 func TestDecideRefuses(t *testing.T) {
 	g, _ := follow(t, nil)
-	good := own().Token(payload("acme"))
-	invalid := func(why string) string {
-		return `Bearer realm="api", error="invalid_token", error_description="` + why + `"`
-	}
-	const plain = `Bearer realm="api"`
-	const form = plain + `, error="invalid_request", ` +
-		`error_description="The header Authorization must be sent once, as the word Bearer and a token."`
-	issuer, malformed := invalid("The token is from another issuer."), invalid("The token is malformed.")
-	unknown := invalid("The token was revoked or suspended, or is from another issuer.")
-	for _, test := range []struct {
-		name      string
-		headers   []string
-		status    int
-		challenge string
-	}{
-		{"none", nil, 401, plain},
-		{"empty", []string{""}, 401, plain},
-		{"Basic", []string{"Basic dTpw"}, 401, plain},
-		{"twice", []string{"Bearer " + good, "Bearer " + good}, 400, form},
-		{"two schemes", []string{"Bearer " + good, "Basic dTpw"}, 400, form},
-		{"no token", []string{"Bearer "}, 400, form},
-		{"opaque", []string{"Bearer abc"}, 401, malformed},
-		{"too long", []string{"Bearer " + strings.Repeat("a", jwks.MaxTokenLen+1)}, 401, malformed},
-		{"a workspace that is not ours", []string{"Bearer " + own().Token(payload("gamma"))}, 401, issuer},
-		{"a workspace by an id that begins alike", []string{"Bearer " + own().Token(payload("acme2"))}, 401, issuer},
-		{"a path after the workspace", []string{"Bearer " + own().Token(payload("acme/x"))}, 401, issuer},
-		{"no workspace", []string{"Bearer " + own().Token(payload(""))}, 401, issuer},
-		{"another server", []string{"Bearer " + own().Token(payload("acme", "auth.example", "auth.other"))}, 401, issuer},
-		{"acme's key says beta", []string{"Bearer " + own().Token(payload("beta"))}, 401, unknown},
-		{"beta's key says acme", []string{"Bearer " + other().Token(payload("acme"))}, 401, unknown},
-		{
-			"iss twice",
-			[]string{"Bearer " + own().Token(payload("acme", `"sub"`, `"iss":"`+gatewaytest.PublicURL+jwks.IssuerPath+`beta","sub"`))},
-			401, malformed,
-		},
-		{
-			"rubbish after an iss that is not the first",
-			[]string{"Bearer " + newPair().Token(payload("acme", `{"iss"`, `{"a":"b","iss"`, `"iat":1`, `"iat":oops`))},
-			401,
-			unknown,
-		},
-		{
-			"an iss far from the start",
-			[]string{"Bearer " + own().Token(payload("acme", `{"iss"`, `{"a":"`+strings.Repeat("b", lookMax)+`","iss"`))},
-			401,
-			malformed,
-		},
-		{"an iss after an array", []string{"Bearer " + own().Token(payload("acme", `{"iss"`, `{"a":[],"iss"`))}, 401, malformed},
-		{"an iss that is no text", []string{"Bearer " + own().Token(payload("acme", `{"iss":`, `{"iss":1,"x":`))}, 401, malformed},
-		{"no object", []string{"Bearer " + own().Token(`"iss"`)}, 401, malformed},
-		{"no iss", []string{"Bearer " + own().Token(`{}`)}, 401, malformed},
-		{"iss escaped", []string{"Bearer " + own().Token(payload(`\u0061cme`))}, 401, issuer},
-		{"expired", []string{"Bearer " + own().Token(payload("acme", `"iat":1`, `"iat":1,"exp":2`))}, 401, invalid("The token has expired.")},
-		{"a line end in the owner", []string{"Bearer " + own().Token(payload("acme", "cust_1", `a\r\nx-admin: 1`))}, 401, malformed},
-		{"an owner that would come out as another's", []string{"Bearer " + own().Token(payload("acme", "cust_1", "cust_1 "))}, 401, malformed},
-		{"a control character in the scope", []string{"Bearer " + own().Token(payload("acme", "maps:read", `a\u0000b`))}, 401, malformed},
-	} {
-		v := ask(g, request(test.headers...))
-		if v.status != test.status || v.headers.Get("WWW-Authenticate") != test.challenge {
-			t.Errorf("%s: %d %s", test.name, v.status, v.headers.Get("WWW-Authenticate"))
+	for _, attack := range gatewaytest.Attacks() {
+		v := ask(g, request(attack.Authorization...))
+		if v.status != attack.Status || v.headers.Get("WWW-Authenticate") != attack.Challenge {
+			t.Errorf("%s: %d %s", attack.Name, v.status, v.headers.Get("WWW-Authenticate"))
 		}
-		wantProblem(t, test.name, v)
+		wantProblem(t, attack.Name, v)
 	}
 }
 
@@ -160,52 +102,16 @@ func TestRequirements(t *testing.T) {
 		o.Log = log.Logger()
 	})
 	token := "Bearer " + own().Token(payload("acme"))
-	for _, test := range []struct {
-		extensions string // as JSON
-		status     int
-		challenge  string // a part
-	}{
-		{`{}`, 200, ""},
-		{`{"scopes":"maps:read"}`, 200, ""},
-		{`{"scopes":" tiles:read  maps:read "}`, 200, ""},
-		{
-			`{"scopes":"maps:read maps:write"}`, 403,
-			`error="insufficient_scope", error_description="The token lacks a scope that is required here.", scope="maps:read maps:write"`,
-		},
-		{`{"scopes":"maps"}`, 403, "insufficient_scope"},
-		{`{"scopes":"MAPS:READ"}`, 403, "insufficient_scope"},
-		{`{"scopes":"maps:read,tiles:read"}`, 500, ""},
-		{`{"scopes":"maps:read, tiles:read"}`, 500, ""},
-		{`{"audience":"x"}`, 200, ""},
-		{`{"audience":"y x"}`, 200, ""},
-		{`{"audience":"y"}`, 401, "The token is for another audience."},
-		{`{"workspace":"acme"}`, 200, ""},
-		{`{"workspace":"beta acme"}`, 200, ""},
-		{`{"workspace":"beta"}`, 401, `error="invalid_token", error_description="The token's workspace is not accepted here."`},
-		{`{"workspace":"acm"}`, 401, "The token's workspace is not accepted here."},
-		{`{"workspace":"beta,acme"}`, 500, ""},
-		{`{"audience":"y,x"}`, 401, "The token is for another audience."},
-		{`{"workspace":"acme","audience":"maps","scopes":"maps:read"}`, 200, ""},
-		{`{"workspace":"acme","audience":"maps","scopes":"admin"}`, 403, "insufficient_scope"},
-		{`{"scope":"maps:read"}`, 500, ""},
-		{`{"Scopes":"maps:read"}`, 500, ""},
-		{`{"scopes":"maps:read","audiences":"maps"}`, 500, ""},
-		{`{"":"x"}`, 500, ""},
-		{`{"scopes":""}`, 500, ""},
-		{`{"audience":" "}`, 500, ""},
-		{`{"workspace":"\t"}`, 500, ""},
-	} {
-		var extensions map[string]string
-		check(t, json.Unmarshal([]byte(test.extensions), &extensions))
-		v := ask(g, with(request(token), extensions))
-		if v.status != test.status || !strings.Contains(v.headers.Get("WWW-Authenticate"), test.challenge) {
-			t.Errorf("%s: %d %s", test.extensions, v.status, v.headers.Get("WWW-Authenticate"))
+	for _, test := range gatewaytest.Routes() {
+		v := ask(g, with(request(token), test.Requirements))
+		if v.status != test.Status || !strings.Contains(v.headers.Get("WWW-Authenticate"), test.Challenge) {
+			t.Errorf("%v: %d %s", test.Requirements, v.status, v.headers.Get("WWW-Authenticate"))
 		}
-		if test.status != 200 {
-			wantProblem(t, test.extensions, v)
+		if test.Status != 200 {
+			wantProblem(t, fmt.Sprint(test.Requirements), v)
 		}
-		if v := ask(g, with(request(), extensions)); v.status != max(401, test.status/500*500) {
-			t.Errorf("%s: %d without a token", test.extensions, v.status)
+		if v := ask(g, with(request(), test.Requirements)); v.status != max(401, test.Status/500*500) {
+			t.Errorf("%v: %d without a token", test.Requirements, v.status)
 		}
 	}
 	if v := ask(g, request("Bearer "+own().Token(payload("acme", `"maps",`, "")))); v.status != 401 {

@@ -24,6 +24,7 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy"
 	"github.com/burnkey/burnkey/gateway"
 	"github.com/burnkey/burnkey/gateway/extauthz"
+	"github.com/burnkey/burnkey/gateway/httpauth"
 	"github.com/burnkey/burnkey/gateway/limits"
 	"github.com/burnkey/burnkey/jwks"
 )
@@ -34,6 +35,7 @@ type gatewayService struct {
 	o             gateway.Options
 	credentials   []string
 	listen        string
+	http          httpDoor
 	metricsListen string
 	maxStaleness  span
 	expiryNotice  span
@@ -82,6 +84,7 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 	flags.StringVar(&s.o.Environment, "environment", "",
 		"`NAME` of the environment whose tokens are accepted, such as live; requires --key-file (default any)")
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:9002", "`HOST:PORT` to listen on for Envoy")
+	s.http.define(flags)
 	flags.StringVar(&s.metricsListen, "metrics-listen", "", "`HOST:PORT` for /metrics, /healthz and /readyz (default none)")
 	flags.StringVar(&s.o.StateDir, "state-dir", "", "`FOLDER` that stores keys, so that the next start needs no server (default none)")
 	flags.Var(&s.maxStaleness, "max-staleness", "maximum age of keys: 60, 10m or 7d (default any age)")
@@ -116,7 +119,7 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 // validate checks the flags. It opens nothing.
 func (s *gatewayService) validate() error {
 	err := cmp.Or(checkAddress("listen", s.listen), checkAddress("metrics-listen", cmp.Or(s.metricsListen, ":0")),
-		notNegative("drain-timeout", s.drainTimeout), s.tracing.validate(), s.shared.validate())
+		notNegative("drain-timeout", s.drainTimeout), s.http.validate(), s.tracing.validate(), s.shared.validate())
 	switch {
 	case err != nil:
 		return err
@@ -237,6 +240,13 @@ func (s *gatewayService) run(ctx context.Context) error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	defer listener.Close()
+	httpListener, err := s.http.open()
+	if err != nil {
+		return err
+	}
+	if httpListener != nil {
+		defer httpListener.Close()
+	}
 	metrics := newRegistry()
 	g, err := s.newGateway(log, metrics)
 	if err != nil {
@@ -264,7 +274,12 @@ func (s *gatewayService) run(ctx context.Context) error {
 		defer func() { _ = h.Close() }()
 	}
 	s.announce(log, listener.Addr().String())
-	err = server.Serve(ctx, listener, s.drainTimeout)
+	doors := []door{{server, listener}}
+	if httpListener != nil {
+		doors = append(doors, door{httpauth.New(g, s.http.options(log, server, tracer)), httpListener})
+		log.Info("serving HTTP", "address", httpListener.Addr().String(), "client_address_header", s.http.addressHeader)
+	}
+	err = serveAll(ctx, s.drainTimeout, doors...)
 	log.Info("shut down")
 	return err
 }

@@ -40,6 +40,12 @@ func (m *metrics) decided(reason string, took time.Duration) {
 	m.seconds.Observe(took.Seconds())
 }
 
+// Decided records a decision that another protocol was answered with.
+func (s *Server) Decided(reason string, took time.Duration) { s.metrics.decided(reason, took) }
+
+// Panicked records a call that failed because of a bug.
+func (s *Server) Panicked() { s.metrics.panics.Inc() }
+
 // collector exports gateway.Stats.
 type collector struct{ g *gateway.Gateway }
 

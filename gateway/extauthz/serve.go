@@ -111,7 +111,7 @@ func (s *Server) updateHealth(state *health.Server) {
 func (s *Server) recoverPanic(ctx context.Context, in any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			s.metrics.panics.Inc()
+			s.Panicked()
 			s.log.ErrorContext(ctx, "panic", "fault", fmt.Sprintf("%T", fault), "stack", string(debug.Stack()))
 			answer, err = nil, status.Error(codes.Internal, "internal error")
 		}
