@@ -68,7 +68,7 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 		}
 	}
 	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", url.Values{
-		"expiry": {"date"}, "date": {"2026-03-03"},
+		"expiry": {"date"}, "date": {"2026-03-03"}, "once": {"short"},
 		"name": {`"><img src=x onerror=alert(1)>`},
 	}).want(422)
 	p.has("There are 2 problems", "can’t be in the past")

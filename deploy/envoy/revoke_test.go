@@ -83,7 +83,7 @@ func TestServerDownAtStart(t *testing.T) {
 	c.Server = keys.url()
 	g := startGateway(t, c, keys)
 	token := k.token(t, claims(c.Issuer("acme")))
-	if code := g.code(t, token); code != 401 || g.api.requests() != 0 {
+	if code := g.code(t, token); code != 503 || g.api.requests() != 0 {
 		t.Fatalf("with no set ever fetched: %d", code)
 	}
 	keys.start(t)
@@ -131,8 +131,8 @@ func TestServerOverTLS(t *testing.T) {
 		want       int
 	}{
 		"good":       {"https://localhost:" + port, ca, 200},
-		"other CA":   {"https://localhost:" + port, otherCA, 401},
-		"other name": {"https://127.0.0.1:" + port, ca, 401},
+		"other CA":   {"https://localhost:" + port, otherCA, 503},
+		"other name": {"https://127.0.0.1:" + port, ca, 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := oneSecond
@@ -174,7 +174,7 @@ func TestSlowServer(t *testing.T) {
 	keys.publish("acme", k)
 	keys.delay = 1200 * time.Millisecond
 	c := valid()
-	c.Server = keys.url()
+	c.Server, c.Upstream = keys.url(), ""
 	g := startGateway(t, c, keys)
 	if code := g.code(t, k.token(t, claims(c.Issuer("acme")))); code != 200 || len(keys.fetched()) != 1 {
 		t.Errorf("%d, after %d fetches", code, len(keys.fetched()))
