@@ -167,6 +167,8 @@ type Filter struct {
 	Plan   string // is the key's
 	// CreatedBefore selects keys created before this time.
 	CreatedBefore time.Time
+	// ExpiresBefore selects keys that expire before this time, but after Now.
+	ExpiresBefore time.Time
 	// UnusedSince selects keys created before this time and not used since.
 	UnusedSince time.Time
 	// Query selects keys whose name contains this string (compared by Fold), and the key with this id or kid.
@@ -183,5 +185,6 @@ type Filter struct {
 
 // Narrows reports whether the filter has a condition that no index can answer.
 func (f *Filter) Narrows() bool {
-	return f.Status != "" || f.Live || f.Scope != "" || f.Plan != "" || f.Query != "" || !f.CreatedBefore.IsZero() || !f.UnusedSince.IsZero()
+	return f.Status != "" || f.Live || f.Scope != "" || f.Plan != "" || f.Query != "" || !f.CreatedBefore.IsZero() ||
+		!f.ExpiresBefore.IsZero() || !f.UnusedSince.IsZero()
 }

@@ -142,6 +142,7 @@ type Store interface {
 	UsageStore
 	LimitStore
 	RequestStore
+	OperatorStore
 	AuditStore
 
 	// Ping reports whether the database answers.

@@ -232,6 +232,28 @@ func TestListsOfRequestsUseIndexes(t *testing.T) {
 	check(rows.SelectOpen, []any{"w0", [16]byte(uuid.Max), "plan"}, "requests_")
 }
 
+// TestOperatorsUseIndexes: lists in an order, searches of all workspaces and counts sort nothing and read no whole table.
+func TestOperatorsUseIndexes(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	s := openTest(t, url)
+	server.Exec(t, url, `
+		INSERT INTO keys SELECT 'w' || n % 4, gen_random_uuid(), sha256(n::text::bytea), 'o' || n % 1000, 'name' || n, '{}', '{}',
+			'{}', '{}', n::text, 0, 0, n, NULL, n, NULL FROM generate_series(1, 20000) n;
+		INSERT INTO audit SELECT workspace, id, 0, '', '', '', 'x', id, owner, CASE WHEN version % 50 = 0 THEN 'refused' ELSE 'ok' END, '{}'
+			FROM keys;
+		INSERT INTO usage SELECT workspace, id, version FROM keys`)
+	server.Exec(t, url, `VACUUM ANALYZE keys, audit, usage`)
+	for index, queries := range storetest.OperatorQueries(t, &dialect, "w1") {
+		for _, query := range queries {
+			plan := explain(t, s, query.Text, query.Args)
+			if !strings.Contains(plan, index) || strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "Sort") {
+				t.Errorf("%s %v does not use %s:\n%s", query.Text, query.Args, index, plan)
+			}
+		}
+	}
+}
+
 // TestReportersUseIndexes: a report does not read reporters that it does not change.
 func TestReportersUseIndexes(t *testing.T) {
 	server := pgtest.Shared(t)

@@ -289,6 +289,26 @@ func TestRequestsUseIndexes(t *testing.T) {
 	}
 }
 
+// TestOperatorsUseIndexes: lists in an order, searches of all workspaces and counts sort nothing and read no whole table.
+func TestOperatorsUseIndexes(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
+	for index, queries := range storetest.OperatorQueries(t, &dialect, "acme") {
+		if index == "keys_pkey" {
+			index = "sqlite_autoindex_keys"
+		}
+		for _, query := range queries {
+			plan := strings.ReplaceAll(explain(t, s, query), "SCAN found", "") // the limited rows
+			if !strings.Contains(plan, index) || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
+				t.Errorf("%s %v does not use %s:\n%s", query.Text, query.Args, index, plan)
+			}
+		}
+	}
+	count := storetest.Query{Text: rows.CountLive, Args: []any{"acme", 1, 2, 3}}
+	if plan := explain(t, s, count); !strings.Contains(plan, "COVERING INDEX keys_live") {
+		t.Errorf("the count reads records:\n%s", plan)
+	}
+}
+
 // bare returns a query with NULL for each argument.
 func bare(query string) storetest.Query {
 	return storetest.Query{Text: query, Args: make([]any, strings.Count(query, "?")+strings.Count(query, "$"))}

@@ -39,6 +39,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"usage", usageTests},
 		{"audit", auditTests},
 		{"lists", listTests},
+		{"lists and counts for operators", operateTests},
 		{"attributes", attributeTests},
 		{"ceilings", ceilingTests},
 		{"a suspension", suspensionTests},

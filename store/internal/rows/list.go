@@ -8,38 +8,6 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Keys implements store.Store.Keys. With an owner it reads the index keys_by_owner, otherwise the primary key;
-// other fields filter the rows found. It first chooses the keys of the page from short columns, and then reads
-// those keys completely.
-func (d *Dialect) Keys(q Query, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
-	found := d.keys(workspace, f)
-	where := found.clone()
-	if err := where.narrow(f); err != nil {
-		return nil, uuid.Nil, err
-	}
-	if f.Limit < 1 {
-		return nil, uuid.Nil, ErrLimit
-	}
-	if !storable(f.Owner, f.Query, f.Scope, f.Plan) {
-		return []store.Key{}, uuid.Nil, nil
-	}
-	end, err := lookTo(q, `keys`, found, f.Narrows(), f.Rows)
-	if err != nil {
-		return nil, uuid.Nil, err
-	}
-	page, err := pickKeys(q, where.downTo(end), f)
-	if err != nil || len(page.IDs) == 0 {
-		return []store.Key{}, page.Next(end), err
-	}
-	where.among(page.IDs) // keys that have changed and no longer match are left out
-	query, args := where.query(`SELECT `+UsedKeyColumns+` FROM keys`, ` ORDER BY id DESC`)
-	list, err := collect(q, d.UsedKey, query, args...)
-	for i := range list {
-		list[i].Workspace = workspace
-	}
-	return list, page.Next(end), err
-}
-
 // lookTo returns the id of the last row that a list can examine within `rows` rows, or uuid.Nil for no bound.
 func lookTo(q Query, table string, found Where, narrows bool, rows int) (id uuid.UUID, err error) {
 	if rows <= 0 || !narrows {
@@ -57,35 +25,6 @@ func (w *Where) among(ids []uuid.UUID) {
 		args[i] = w.ID(id)
 	}
 	w.Among(w, args)
-}
-
-// pickKeys chooses the keys of a page.
-func pickKeys(q Query, where Where, f store.Filter) (*store.Picker[uuid.UUID], error) {
-	var (
-		key struct {
-			id          uuid.UUID
-			kid         []byte
-			owner, name string
-			size        int
-		}
-		page   = &store.Picker[uuid.UUID]{Limit: f.Limit, Bytes: f.Bytes}
-		search = store.NewSearch(f.Query)
-	)
-	query, args := where.page(`SELECT id, kid, owner, name, 512 + octet_length(owner) + octet_length(name) + `+
-		where.ListSize(`scopes`)+` + `+where.ListSize(`audience`)+` + octet_length(claims) + octet_length(metadata)
-		+ coalesce(octet_length(allowed_ips), 0) + coalesce(octet_length(limits), 0)
-		+ coalesce(octet_length(ceiling), 0) FROM keys`,
-		` ORDER BY id DESC`, f.Query, f.Limit)
-	for err := range q([]any{where.IDInto(&key.id), &key.kid, &key.owner, &key.name, &key.size}, query, args...) {
-		if err != nil {
-			return page, err
-		}
-		matches := f.Query == "" || search.IsKey(key.id, key.kid) || search.Names(key.name) || f.Owner == "" && search.Names(key.owner)
-		if matches && !page.Add(key.id, key.size) {
-			break
-		}
-	}
-	return page, nil
 }
 
 // page is query with a LIMIT. A search has no LIMIT, because some of its rows are dropped afterwards.

@@ -74,9 +74,6 @@ func (d *Dialect) keys(workspace string, f store.Filter) Where {
 	if f.Owner != "" {
 		w.Add(`owner = %s`, f.Owner)
 	}
-	if f.After != uuid.Nil {
-		w.Add(`id < %s`, d.ID(f.After))
-	}
 	return w
 }
 
@@ -93,6 +90,9 @@ func (w *Where) narrow(f store.Filter) error {
 	}
 	if !f.CreatedBefore.IsZero() {
 		w.Add(`(created_at IS NULL OR created_at < %s)`, roundUp(f.CreatedBefore))
+	}
+	if !f.ExpiresBefore.IsZero() {
+		w.Add(`expires_at > %s AND expires_at < %s`, f.Now.UnixMicro(), roundUp(f.ExpiresBefore))
 	}
 	if !f.UnusedSince.IsZero() {
 		w.Add(`(created_at IS NULL OR created_at < %[1]s) AND NOT EXISTS (SELECT 1 FROM usage
@@ -154,7 +154,10 @@ func (w *Where) maybe(search *store.Search, columns ...string) (terms []string) 
 
 // audit returns the conditions of a list of entries that an index can answer.
 func (d *Dialect) audit(workspace string, f store.AuditFilter) Where {
-	w := d.keys(workspace, store.Filter{Owner: f.Owner, After: f.After})
+	w := d.keys(workspace, store.Filter{Owner: f.Owner})
+	if f.After != uuid.Nil {
+		w.Add(`id < %s`, d.ID(f.After))
+	}
 	if f.Key != uuid.Nil {
 		w.Add(`key = %s`, d.ID(f.Key))
 	}
