@@ -128,6 +128,7 @@ var bindings = map[string]binding{
 	"update-key": {patch: keyPatch{}, out: client.Key{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.UpdateKey(ctx, "{ws}", "{id}", client.Patch{}))
 	}},
+	"find-key": {out: client.Key{}, call: func(ctx context.Context, c *client.Client) error { return call(c.FindKey(ctx, "{id}")) }},
 	"revoke-key": {out: client.RevokedKey{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.RevokeKey(ctx, "{ws}", "{id}"))
 	}},

@@ -113,6 +113,11 @@ func (c *Client) Key(ctx context.Context, workspace, id string) (*Key, error) {
 	return call[Key](ctx, c, request{method: http.MethodGet, path: []string{workspace, "keys", id}, repeatable: true})
 }
 
+// FindKey returns the key with an id or kid, of any workspace whose keys the management key may read.
+func (c *Client) FindKey(ctx context.Context, idOrKID string) (*Key, error) {
+	return call[Key](ctx, c, request{method: http.MethodGet, anywhere: true, path: []string{idOrKID}, repeatable: true})
+}
+
 // UpdateKey changes a key. The members of the patch are name, metadata, enabled, suspended_reason, expires_at,
 // never_expires, scopes, allowed_ips, plan and limits. When it returns, the server has published the change.
 func (c *Client) UpdateKey(ctx context.Context, workspace, id string, p Patch) (*Key, error) {

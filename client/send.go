@@ -25,7 +25,8 @@ const (
 // request is an API request, without the management key.
 type request struct {
 	method         string
-	path           []string // after /v1/workspaces
+	path           []string // after /v1/workspaces, or after /v1/keys
+	anywhere       bool     // /v1/keys: the call is about the keys of all workspaces
 	query          url.Values
 	idempotencyKey string
 	body           any  // nil: none
@@ -36,7 +37,7 @@ type request struct {
 // call.
 func (r *request) target() (string, error) {
 	var path strings.Builder
-	path.WriteString("/v1/workspaces")
+	path.WriteString(map[bool]string{false: "/v1/workspaces", true: "/v1/keys"}[r.anywhere])
 	for _, element := range r.path {
 		if element == "" || element == "." || element == ".." {
 			return "", errors.New(`invalid id: must not be empty, "." or ".."`)

@@ -140,6 +140,7 @@ var needed = map[string][]string{
 	"issue-key":        {"keys:write"},
 	"list-keys":        {"keys:read"},
 	"get-key":          {"keys:read"},
+	"find-key":         {"keys:read"},
 	"update-key":       {"keys:write"},
 	"revoke-key":       {"keys:write"},
 	"revoke-keys":      {"keys:write"},

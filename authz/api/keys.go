@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"time"
@@ -160,6 +161,9 @@ func (a *api) keys(h huma.API) {
 	register(a, h, call{id: "list-keys", route: "GET" + list, summary: "List keys, the newest first", scopes: read}, body(a.listKeys))
 	register(a, h, call{id: "get-key", route: "GET" + one, summary: "Show a key", scopes: read}, body(a.getKey))
 	register(a, h, call{
+		id: "find-key", route: "GET /v1/keys/{id}", summary: "Find a key in any workspace", scopes: read, errors: []int{404},
+	}, body(a.findKey))
+	register(a, h, call{
 		id: "update-key", route: "PATCH" + one, summary: "Change a key without a new token", scopes: write, errors: []int{409},
 		description: "A JSON Merge Patch (RFC 7396), also of metadata: null resets a member, and lists are replaced. A suspended key's JWK " +
 			"leaves the published set and returns when the key is resumed. Scopes and expiry replace the token's at gateways that " +
@@ -227,6 +231,24 @@ func (a *api) listKeys(ctx context.Context, in *listInput) (list KeyList, err er
 
 func (a *api) getKey(ctx context.Context, in *KeyPath) (Key, error) {
 	key, err := withKey(ctx, in, a.service.Key)
+	return a.showKey(key), err
+}
+
+// findKey shows a key of any workspace whose keys the caller may read. Other keys do not exist for it.
+func (a *api) findKey(ctx context.Context, in *struct {
+	ID string `path:"id" doc:"The key's id or kid"`
+},
+) (Key, error) {
+	find := func() (store.Key, error) {
+		return a.service.FindKey(ctx, in.ID, func(workspace string) bool { return mayRead(ctx, workspace, authz.ScopeKeysRead) })
+	}
+	if tie := principal(ctx).Workspace; tie != "" {
+		find = func() (store.Key, error) { return a.service.KeyNamed(ctx, tie, in.ID) }
+	}
+	key, err := find()
+	if input := authz.InputError(nil); errors.As(err, &input) {
+		err = authz.Invalid("id", authz.RuleNotIDOrKID)
+	}
 	return a.showKey(key), err
 }
 

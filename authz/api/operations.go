@@ -49,7 +49,10 @@ var operations = map[string]struct{ tag, description string }{
 	"list-keys": {
 		tagKeys, "Answers never contain a token. The list continues while there is a next_cursor, even after a short or empty page.",
 	},
-	"get-key":       {tagKeys, "Revoked and expired keys can be looked up, too. The answer never contains the token."},
+	"get-key": {tagKeys, "Revoked and expired keys can be looked up, too. The answer never contains the token."},
+	"find-key": {
+		tagKeys, "By its id or kid, without the name of its workspace. 404 also for a key of a workspace that the caller may not read.",
+	},
 	"update-key":    {tag: tagKeys},
 	"revoke-key":    {tag: tagKeys},
 	"rotate-key":    {tag: tagKeys},

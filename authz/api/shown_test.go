@@ -29,6 +29,7 @@ var shows = map[string]map[string]string{
 	"issue-key":             {"keys:write": ""},
 	"list-keys":             {"keys:read": keyWords},
 	"get-key":               {"keys:read": keyWords},
+	"find-key":              {"keys:read": keyWords},
 	"update-key":            {"keys:write": ""},
 	"revoke-key":            {"keys:write": ""},
 	"revoke-keys":           {"keys:write": ""},

@@ -15,7 +15,7 @@ import (
 
 func keyCommand() *cobra.Command {
 	var k calls
-	return k.group("key", "Issue, show, rotate and revoke keys on a running server", k.inWorkspace(
+	return k.group("key", "Issue, show, rotate and revoke keys on a running server", append(k.inWorkspace(
 		keyIssueCommand(&k), keyListCommand(&k), oneKey(&k, "show", "Show a key", (*client.Client).Key, allKeyRows),
 		keyUpdateCommand(&k), keyUpdateManyCommand(&k), keyRotateCommand(&k),
 		keyRotationCommand(&k, "end-grace", "End a rotation's grace now: the old key is revoked", (*client.Client).EndGrace),
@@ -23,7 +23,18 @@ func keyCommand() *cobra.Command {
 			(*client.Client).UndoRotation),
 		oneKey(&k, "revoke", "Revoke a key: its JWK leaves the published set", (*client.Client).RevokeKey, revokedRows),
 		keyRevokeManyCommand(&k),
-	)...)
+	), keyFindCommand(&k))...)
+}
+
+func keyFindCommand(k *calls) *cobra.Command {
+	return &cobra.Command{
+		Use:   "find ID",
+		Short: "Find a key by its id or kid, in any workspace",
+		Args:  oneArg("the id or kid of a key"),
+		RunE: show(k, allKeyRows, func(cmd *cobra.Command, c *client.Client, args []string) (*client.Key, error) {
+			return c.FindKey(cmd.Context(), args[0])
+		}),
+	}
 }
 
 // lifetime is how long a key is valid.
