@@ -11,11 +11,16 @@ import (
 )
 
 // edgeFlags are the flags for what a gateway does besides verifying keys.
-type edgeFlags struct{ routes, scheme string }
+type edgeFlags struct {
+	routes, scheme string
+	ratio          float64
+}
 
 func (e *edgeFlags) flags(cmd *cobra.Command, c *envoy.Config) {
 	flags := cmd.Flags()
 	flags.StringVar(&e.routes, "routes", "", "`FILE` with the requirements of routes: a routes file, or an OpenAPI 3 document")
+	flags.Float64Var(&e.ratio, "trace-ratio", 1,
+		"share of requests, 0 to 1, that begin a trace; a request within a sampled trace is always traced")
 	flags.StringVar(&e.scheme, "openapi-scheme", "", "`NAME` of the security scheme of keys, if the OpenAPI document has several")
 	flags.StringArrayVar(&c.Open, "open", nil,
 		"path that needs no key, after an optional list of methods: 'GET /healthz', 'GET,POST /public/*'; may be repeated")
@@ -37,11 +42,17 @@ func trafficFlags(cmd *cobra.Command, c *envoy.Config) {
 	flags.StringVar(&c.UpstreamCA, "upstream-ca", "", "`FILE` with the CA certificates of the API (default the system's)")
 	flags.StringVar(&c.UpstreamName, "upstream-name", "", "`HOST` in the API's certificate (default that of --upstream)")
 	flags.BoolVar(&c.GRPC, "grpc", false, "the API speaks gRPC: HTTP/2 to the API, gRPC-Web, and gRPC's status codes")
+	flags.BoolVar(&c.AccessLog, "access-log", false, "log each request as JSON on standard output: key id, owner, decision, reason, no keys")
+	flags.StringVar(&c.OTLPEndpoint, "otlp-endpoint", "",
+		"`URL` of an OpenTelemetry collector (OTLP over HTTP), such as http://127.0.0.1:4318 (default no traces)")
 	flags.BoolVar(&c.UpstreamHTTP2, "upstream-http2", false, "connect to the API by HTTP/2, also without TLS (h2c)")
 }
 
 // set reads the files that the flags name.
 func (e *edgeFlags) set(c *envoy.Config) error {
+	if e.ratio != 1 {
+		c.TraceRatio = &e.ratio
+	}
 	if e.routes == "" {
 		if e.scheme != "" {
 			return errors.New("--openapi-scheme: is for --routes")

@@ -335,8 +335,11 @@ func baseURL(flag, s string) (*url.URL, error) {
 	return u, nil
 }
 
-func serverAddress(s string) (addr address, tls bool, err error) {
-	u, err := baseURL("server", s)
+func serverAddress(s string) (addr address, tls bool, err error) { return urlAddress("server", s) }
+
+// urlAddress returns the address of a URL, and whether it is reached by TLS.
+func urlAddress(flag, s string) (addr address, tls bool, err error) {
+	u, err := baseURL(flag, s)
 	if err != nil {
 		return address{}, false, err
 	}
@@ -344,6 +347,6 @@ func serverAddress(s string) (addr address, tls bool, err error) {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	addr, err = parseAddress("server", net.JoinHostPort(u.Hostname(), port), false)
+	addr, err = parseAddress(flag, net.JoinHostPort(u.Hostname(), port), false)
 	return addr, u.Scheme == "https", err
 }

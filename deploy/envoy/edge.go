@@ -36,6 +36,13 @@ type Edge struct {
 	UpstreamHTTP2 bool
 	// GRPC is for an API of gRPC: UpstreamHTTP2, clients of gRPC-Web, and 429 as RESOURCE_EXHAUSTED.
 	GRPC bool
+
+	// AccessLog logs each request as JSON on standard output, without keys.
+	AccessLog bool
+	// OTLPEndpoint is the URL of an OpenTelemetry collector that takes OTLP over HTTP. TraceRatio is the share of requests that
+	// begin a trace; if nil, all do.
+	OTLPEndpoint string
+	TraceRatio   *float64
 }
 
 // checkEdge checks Edge; its error is a *FieldError.
@@ -44,7 +51,8 @@ func (c Config) checkEdge() error {
 	if _, size := parseSize(c.MaxBody); size != nil {
 		return fieldError("max-body", "%v", size)
 	}
-	return cmp.Or(err, c.checkCORS(), checkTimeout("timeout", c.Timeout), checkTimeout("idle-timeout", c.IdleTimeout), c.checkTLS())
+	return cmp.Or(err, c.checkCORS(), checkTimeout("timeout", c.Timeout), checkTimeout("idle-timeout", c.IdleTimeout), c.checkTLS(),
+		c.checkTracing())
 }
 
 // edgeFlag returns the flag of a part of Edge that is set.
@@ -63,6 +71,8 @@ func (c Config) edgeFlag() string {
 		{"websocket", len(c.WebSockets) > 0},
 		{"max-body", c.MaxBody != ""},
 		{"grpc", c.GRPC},
+		{"access-log", c.AccessLog},
+		{"otlp-endpoint", c.OTLPEndpoint != ""},
 	} {
 		if f.set {
 			return f.flag

@@ -83,6 +83,7 @@ func variants(t testing.TB) map[string]envoy.Config {
 	routed.Routes = readRoutes(t, fileText(t, "testdata/routes.yaml"), "")
 	routed.Open, routed.Origins = []string{"/ready"}, []string{"https://app.example.com"}
 	routed.WebSockets, routed.MaxBody, routed.Timeout = []string{"/ws"}, "1MiB", time.Hour
+	routed.GRPC, routed.AccessLog, routed.OTLPEndpoint = true, true, "https://collector.example.com/x"
 	gatewayRouted.Edge = routed.Edge
 	scripted, elsewhere := strictService, two
 	scripted.Places, _ = jwks.ParsePlaces("bearer", "apikey", "basic", "header:X-API-Key", "query:api.key")

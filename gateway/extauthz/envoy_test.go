@@ -65,14 +65,17 @@ func envoyWith(t *testing.T, c envoy.Config, edits ...func(string) string) *fron
 	c.Listen, c.Upstream, c.Admin = cmp.Or(c.Listen, f.addr), cmp.Or(c.Upstream, api.Listener.Addr().String()), envoytest.FreeAddr(t)
 	check(t, envoy.Bootstrap(&b, c))
 	const metadata = "%DYNAMIC_METADATA(envoy.filters.http.ext_authz"
-	text := replaceOnce(t, "stat_prefix: burnkey\n", `stat_prefix: burnkey
+	text := b.String()
+	if !c.AccessLog {
+		text = replaceOnce(t, "stat_prefix: burnkey\n", `stat_prefix: burnkey
           access_log:
           - name: envoy.access_loggers.file
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
               path: `+f.accessLog+`
               log_format: {text_format_source: {inline_string: "%RESPONSE_CODE% `+metadata+`)% owner=`+metadata+`:owner)%\n"}}
-`)(b.String())
+`)(text)
+	}
 	for _, edit := range edits {
 		text = edit(text)
 	}

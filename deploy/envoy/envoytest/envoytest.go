@@ -102,7 +102,7 @@ func Start(t testing.TB, bootstrap string) *Envoy {
 	t.Helper()
 	e := &Envoy{admin: adminAddress(t, bootstrap), log: new(buffer), done: make(chan struct{})}
 	cmd := exec.Command(Binary(t), "-c", write(t, bootstrap),
-		"--disable-hot-restart", "--concurrency", "1", "--log-level", "warn")
+		"--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--file-flush-interval-msec", "50")
 	cmd.Stdout, cmd.Stderr = e.log, e.log
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start envoy: %v", err)
@@ -130,7 +130,7 @@ func Start(t testing.TB, bootstrap string) *Envoy {
 	return e
 }
 
-// Log returns the log written so far, from level warning up.
+// Log returns the log written so far, from level warning up, with an access log on standard output.
 func (e *Envoy) Log() string { return e.log.String() }
 
 // Stats returns the value of a counter or gauge, or 0 if Envoy does not have it yet.
