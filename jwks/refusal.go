@@ -35,7 +35,7 @@ var (
 		"The query must contain the key without invalid escapes, and at most 1000 parameters.",
 	}
 	TwoKeys = &Refusal{
-		"bad_request", http.StatusBadRequest, "invalid_request", "The request contains two different keys.",
+		"two_keys", http.StatusBadRequest, "invalid_request", "The request contains two different keys.",
 	}
 	TooNarrow = &Refusal{"scope", http.StatusForbidden, "insufficient_scope", "The token lacks a scope that is required here."}
 	NotNow    = &Refusal{"unavailable", http.StatusServiceUnavailable, "", "Tokens cannot be verified at present."}

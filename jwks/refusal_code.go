@@ -16,9 +16,10 @@ type RefusalCode struct {
 	Title  string
 }
 
-// refusalCodes lists all codes. docs/reference/refusals.md explains each.
+// refusalCodes lists all codes; only rendered configurations of Envoy have body_too_large. docs/reference/refusals.md explains each.
 var refusalCodes = []RefusalCode{
 	{"bad_request", http.StatusBadRequest, "Malformed credential"},
+	{"two_keys", http.StatusBadRequest, "Two different API keys"},
 	{"missing", http.StatusUnauthorized, "Missing API key"},
 	{"malformed", http.StatusUnauthorized, "Malformed API key"},
 	{"claims", http.StatusUnauthorized, "Malformed claims"},
@@ -33,6 +34,7 @@ var refusalCodes = []RefusalCode{
 	{"signature", http.StatusUnauthorized, "Wrong signature"},
 	{"scope", http.StatusForbidden, "Missing scope"},
 	{"address", http.StatusForbidden, "Address not allowed"},
+	{"body_too_large", http.StatusRequestEntityTooLarge, "Body too large"},
 	{"limit", http.StatusTooManyRequests, "Quota exceeded"},
 	{"configuration", http.StatusInternalServerError, "Invalid configuration of the route"},
 	{"unavailable", http.StatusServiceUnavailable, "API keys can't be verified"},

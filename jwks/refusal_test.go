@@ -45,7 +45,8 @@ func TestChallenge(t *testing.T) {
 
 // refusals are all that this package defines.
 var refusals = []*Refusal{
-	NoToken, BadToken, TooNarrow, NotNow, WrongWorkspace, WrongEnvironment, NeverExpires, OverLimit, Uncounted, Misconfigured, malformed,
+	NoToken, BadToken, BadBasic, BadQuery, TwoKeys, TooNarrow, NotNow,
+	WrongWorkspace, WrongEnvironment, NeverExpires, OverLimit, Uncounted, Misconfigured, malformed,
 }
 
 // Each refusal has a code that is listed with its status, and each code has a refusal.
@@ -67,6 +68,7 @@ func TestRefusalCodes(t *testing.T) {
 		}
 		used[p.Code] = true
 	}
+	used["body_too_large"] = true // by Envoy alone
 	for _, c := range RefusalCodes() {
 		if !used[c.Code] {
 			t.Errorf("no refusal has the code %s", c.Code)

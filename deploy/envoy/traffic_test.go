@@ -81,7 +81,7 @@ func TestTraffic(t *testing.T) {
 		} {
 			resp := g.send(t, "POST", tt.target, append([]string{key}, body(tt.n)...)...)
 			if resp.StatusCode != tt.want || tt.want == 200 && resp.body != fmt.Sprint(tt.n) || tt.want == 413 &&
-				(!strings.Contains(resp.body, "too large") || resp.Header.Get("Content-Type") != "application/problem+json") {
+				(!strings.Contains(resp.body, `"code":"body_too_large"`) || resp.Header.Get("Content-Type") != "application/problem+json") {
 				t.Errorf("%s, %d bytes: %d %v %s", tt.target, tt.n, resp.StatusCode, resp.Header, resp.body)
 			}
 		}

@@ -107,6 +107,13 @@ func (f *front) wantPlace(t *testing.T, c gatewaytest.PlaceCase, want int, strip
 	if resp.StatusCode != want {
 		t.Errorf("%s: %d, want %d: %s", c.Name, resp.StatusCode, want, resp.body)
 	}
+	code := "bad_request"
+	if strings.Contains(c.Name, "two keys") || strings.Contains(c.Name, "joined keys") || c.Name == "a key and another text" {
+		code = "two_keys"
+	}
+	if want == http.StatusBadRequest && !strings.Contains(resp.body, `"code":"`+code+`"`) {
+		t.Errorf("%s: not the code %s: %s", c.Name, code, resp.body)
+	}
 	if passed := f.reached() > before; passed != (want == 200) {
 		t.Errorf("%s: reached the API: %t", c.Name, passed)
 	}
