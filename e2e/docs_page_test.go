@@ -38,7 +38,7 @@ var (
 
 // docsLanguages are those of blocks.
 var docsLanguages = []string{
-	"sh", "text", "go", "python", "javascript", "java", "ruby", "rust", "perl", "json", "yaml", "toml", "nginx", "haproxy", "apache",
+	"sh", "text", "go", "python", "javascript", "java", "ruby", "rust", "perl", "lua", "json", "yaml", "toml", "nginx", "haproxy", "apache",
 }
 
 // parsePage reads a page with its blocks and markers.

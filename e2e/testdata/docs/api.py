@@ -7,6 +7,7 @@ import sys
 
 class Echo(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body = (json.dumps({k.lower(): v for k, v in self.headers.items()}, indent=2) + "\n").encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
