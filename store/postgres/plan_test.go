@@ -24,6 +24,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 	s := openTest(t, url)
 	server.Exec(t, url, `
 		INSERT INTO workspaces SELECT 'w' || n, '', '{}', false, 500, 0, 0 FROM generate_series(1, 5000) n;
+		UPDATE workspaces SET environment_of = 'w1', environment = id WHERE id IN ('w2', 'w3');
 		INSERT INTO keys SELECT 'w' || n % 40 + 1, gen_random_uuid(), sha256(n::text::bytea), 'o' || n % 1000, 'name', '{}', '{}',
 			'{}', '{}', n::text, 0, 0, n, NULL, n, NULL FROM generate_series(1, 20000) n;
 		INSERT INTO jwks SELECT workspace, kid, decode(repeat('ff', 256), 'hex') FROM keys;
@@ -68,7 +69,8 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{selectWorkspace, []any{"w1"}},
 		{lockWorkspace, []any{"w1"}},
 		{read.Text, read.Args},
-		{updateWorkspace, with("", []string{}, false, nil, "", "")},
+		{lockFirst, []any{"w1"}},
+		{updateWorkspace, with("", []string{}, false, nil, "", "", nil, nil, nil)},
 		{issueKey, keyed()},
 		{issueKeyWithin, keyed(1, 10)},
 		{selectConflict, []any{"w1", "i", kid, id}},
@@ -88,14 +90,14 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{raise, []any{"w1", pgtype.Bits{Bytes: kid, Len: 256, Valid: true}}},
 		{removeKey, with(1, nil, false)},
 		{revokeExpired, with(1)},
-		{rotateKey, keyed(1, nil, 1, 10, nil, []string{})},
+		{rotateKey, keyed(1, nil, 1, 10, nil, []string{}, nil)},
 		{selectInGrace, []any{"w1", "o1", 1, 10}},
 		{countActive, []any{"w1", "o1", 1, 10}},
 		{rows.SelectCaller + forShare, []any{id, 1}},
 		{rows.SelectMaker + forShare, []any{id, 1}},
 		{rows.SelectMadeBy + forShare, []any{kid, 1}},
 		{lockHome, nil},
-		{undoRotation, with(id, 1)},
+		{undoRotation, with(id, 1, nil, []string{}, nil, nil, nil, nil, nil)},
 		{selectDue, []any{1, "w1", id, 100, 10}},
 		{selectNextDue, nil},
 		{selectThese, []any{"w1", many[:1]}},
@@ -124,6 +126,12 @@ func TestRequestsUseIndexes(t *testing.T) {
 		check(q.text, plan)
 		if strings.Contains(q.text, inGrace) && !strings.Contains(plan, "keys_in_grace") {
 			t.Errorf("the count of keys in their grace uses another index:\n%s", plan)
+		}
+	}
+	for _, q := range ofEnvironments(t) {
+		plan := explain(t, s, q.Text, q.Args)
+		if check(q.Text, plan); !strings.Contains(plan, "workspaces_by_first") {
+			t.Errorf("%s\ndoes not use the index:\n%s", q.Text, plan)
 		}
 	}
 	for _, f := range []store.Filter{
@@ -166,6 +174,16 @@ func TestRequestsUseIndexes(t *testing.T) {
 		}
 		check(pick.Text, plan)
 	}
+}
+
+// ofEnvironments returns the queries that find the environments of a workspace.
+func ofEnvironments(t *testing.T) []storetest.Query {
+	t.Helper()
+	listed := storetest.Queries(t, "w2", func(q rows.Query) error {
+		_, _, err := dialect.Workspaces(q, store.WorkspaceFilter{EnvironmentOf: "w1", Limit: store.MaxEnvironments})
+		return err
+	})
+	return []storetest.Query{{Text: lockEnvironments, Args: []any{"w1"}}, listed[0]}
 }
 
 // TestTheAuditUsesIndexes: a list by owner, key or time reads only the entries that it returns.

@@ -230,6 +230,16 @@ func TestRequestsUseIndexes(t *testing.T) {
 		}
 		queries = append(queries, listed...)
 	}
+	environments := storetest.Queries(t, "acme", func(q rows.Query) error {
+		_, _, err := dialect.Workspaces(q, store.WorkspaceFilter{EnvironmentOf: "acme", Limit: store.MaxEnvironments})
+		return err
+	})
+	queries = append(queries, environments...)
+	for _, query := range []storetest.Query{bare(selectEnvironments), environments[0]} {
+		if plan := explain(t, s, query); !strings.Contains(plan, "workspaces_by_first") {
+			t.Errorf("%s\ndoes not use the index:\n%s", query.Text, plan)
+		}
+	}
 	for _, f := range []store.AuditFilter{
 		{},
 		{After: uuid.Max},
