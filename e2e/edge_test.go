@@ -23,7 +23,8 @@ func startBothModes(t *testing.T, flags ...string) (map[string]*gateway, key) {
 	admin := s.admin()
 	admin.mustCreate(t, "acme")
 	k := admin.mustIssue(t, "acme", "scopes", []string{"maps:read"})
-	a := startAsked(t, s, "--workspace", "acme")
+	flags = append(flags, "--credential", "bearer,query:api_key") // pages cannot send Authorization when they open a WebSocket
+	a := startAsked(t, s, "--workspace", "acme", "--credential", "bearer,query:api_key")
 	modes := map[string]*gateway{
 		"pull":    startEnvoy(t, append([]string{"--server", s.url, "--cache", "1s", "--workspace", "acme"}, flags...)...),
 		"gateway": startEnvoy(t, append([]string{"--mode", "gateway", "--gateway", a.addr}, flags...)...),
@@ -36,7 +37,7 @@ func startBothModes(t *testing.T, flags ...string) (map[string]*gateway, key) {
 
 const edgeRoutes = `routes:
 - {path: /events, stream: true}
-- {path: /ws, websocket: true, open: true} # pages cannot send Authorization there
+- {path: /ws, websocket: true, scopes: maps:read}
 - {path: /healthz, methods: GET, open: true}
 - {path: /admin, scopes: admin}
 `
@@ -91,14 +92,16 @@ func TestE2EEdgeInABrowser(t *testing.T) {
 				t.Errorf("%s, %s: %+v", mode, tt.name, got)
 			}
 		}
-		var greeting string
-		page.Evaluate(fmt.Sprintf(`new Promise(done => {
-			const socket = new WebSocket(%q)
-			socket.onmessage = e => done(e.data)
-			socket.onerror = () => done("error")
-		})`, "ws"+g.url[len("http"):]+"/ws"), &greeting)
-		if greeting != "hello" {
-			t.Errorf("%s, a WebSocket: %s", mode, greeting)
+		for query, want := range map[string]string{"?api_key=" + k.Token: "hello", "": "error", "?api_key=x": "error"} {
+			var greeting string
+			page.Evaluate(fmt.Sprintf(`new Promise(done => {
+				const socket = new WebSocket(%q)
+				socket.onmessage = e => done(e.data)
+				socket.onerror = () => done("error")
+			})`, "ws"+g.url[len("http"):]+"/ws"+query), &greeting)
+			if greeting != want {
+				t.Errorf("%s, a WebSocket: %s, want %s", mode, greeting, want)
+			}
 		}
 	}
 	page.Evaluate(fmt.Sprintf(`void Promise.all([%q, %q].map(url => fetch(url + "/events?seconds=%d", {%s}).then(async r => (

@@ -56,7 +56,11 @@ func startEnvoy(t testing.TB, flags ...string) *gateway {
 	if !slices.Contains(flags, "--mode") {
 		args = append(args, "--any-audience")
 	}
-	g.Envoy = envoytest.Start(t, run(t, append(args, flags...)...).ok(t).stdout)
+	printed := run(t, append(args, flags...)...)
+	if printed.code != 0 { // it may warn
+		t.Fatal(printed.stderr)
+	}
+	g.Envoy = envoytest.Start(t, printed.stdout)
 	return g
 }
 

@@ -48,8 +48,8 @@ type Config struct {
 	InsecureManagementKeys bool
 
 	// Gateways are the addresses of `burnkey gateway` services; Envoy asks one of them about each request. They
-	// have settings of their own, so only Listen, Upstream, Admin, PublicURL, TrustedHops and Places can be set together
-	// with Gateways. If empty, Envoy fetches the key sets itself.
+	// have settings of their own, so only Listen, Upstream, Admin, PublicURL, TrustedHops, Places and Edge can be set
+	// together with Gateways. If empty, Envoy fetches the key sets itself.
 	Gateways []string
 
 	// Listen is the gateway's address, Upstream the API's, and Admin that of Envoy's admin interface. If Admin
