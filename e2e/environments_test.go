@@ -82,6 +82,9 @@ func TestE2ECLIEnvironments(t *testing.T) {
 	if text := c.ok("workspace", "update", "acme-test", "--inherit", "policy"); !strings.Contains(text, "7") {
 		t.Errorf("inherited again:\n%s", text)
 	}
+	c.ok("plan", "create", "free", "-w", "acme", "--limit", "burst=100/60s")
+	says(t, c.ok("plan", "show", "free", "-w", "acme-test"), "burst=100/60s", "inherited")
+	c.run("plan", "delete", "free", "-w", "acme-test").fails(t, "first workspace", "409")
 	says(t, c.ok("portal", "link", "-w", "acme", "--owner", "cust_1", "--environment", "acme-test"), "/portal/link/")
 	c.run("portal", "link", "-w", "acme", "--owner", "cust_1", "--environment", "burnkey").fails(t, "environments", "environments")
 	c.run("gateway", "--workspace", "acme", "--any-audience", "--environment", "live").fails(t, "--environment", "--key-file")

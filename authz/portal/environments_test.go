@@ -134,3 +134,23 @@ func TestNotedEnvironmentIsMetadata(t *testing.T) {
 	v.get(keyPath(k)).want(200).has("Metadata", "environment: test")
 	v.get("/portal/acme/keys/new").want(200).hasNot("Environment")
 }
+
+// An environment that inherits the login uses the client secret of its first workspace, and offers the other
+// environments that have a login.
+func TestLoginInEnvironments(t *testing.T) {
+	t.Parallel()
+	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.ConfidentialClient, map[string]authz.Secret{"acme": portaltest.ClientSecret})
+	s.environments("test", "stage")
+	s.update("acme-stage", func(w *store.Workspace) { w.Portal.OIDC = nil })
+	s.logIn("acme", "ada").get("/portal/acme/keys").want(200).has("Environment").
+		hasNot("acme-stage")
+	v := s.logIn("acme-test", "ada")
+	session, err := v.session()
+	if check(t, err); session.Workspace != "acme-test" || session.Owner != "cust_1" {
+		t.Errorf("logged in as %+v", session)
+	}
+	body := v.get("/portal/acme-test/keys").want(200).body
+	if !strings.Contains(body, `<a href="/portal/acme/login">live</a>`) || strings.Contains(body, "/portal/acme-stage/") {
+		t.Error("does not offer the login of the first workspace alone")
+	}
+}

@@ -32,7 +32,10 @@ var users = map[string]map[string]any{
 // newLoginSite returns a site whose two workspaces use one new provider.
 func newLoginSite(t *testing.T, c portaltest.OIDCConfig, clientID string, secrets map[string]authz.Secret) *site {
 	t.Helper()
-	c.RedirectURIs = []string{localURL + "/portal/acme/callback", localURL + "/portal/other/callback", localURL + "/portal/burnkey/callback"}
+	c.RedirectURIs = []string{
+		localURL + "/portal/acme/callback", localURL + "/portal/other/callback", localURL + "/portal/burnkey/callback",
+		localURL + "/portal/acme-test/callback",
+	}
 	c.LogoutURIs = []string{localURL + "/portal/acme/loggedout"}
 	c.Users = users
 	op := portaltest.NewOIDCProvider(t, c)

@@ -32,6 +32,9 @@ func planRows(p *client.Plan) [][]string {
 	if p.Signed != "" {
 		rows = slices.Insert(rows, 3, []string{"signed into tokens", p.Signed})
 	}
+	if p.Inherited {
+		rows = append(rows, []string{"inherited", "from the first workspace of the environment"})
+	}
 	return rows
 }
 
