@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -72,5 +73,36 @@ func TestMiddlewareLifecycle(t *testing.T) {
 	setAttributes(t, table, ownPair().key.kid, Attributes{RotatedAt: rotated, EndsAt: rotated})
 	if got := headers(); got != "|||application/problem+json" {
 		t.Errorf("after its grace: %s", got)
+	}
+}
+
+// A key that has expired is not published. Clients are told that it has expired nevertheless.
+func TestExpiredKeyIsGone(t *testing.T) {
+	v, table := tableVerifier(t)
+	now := time.Unix(testExpiry, 0)
+	v.Now = func() time.Time { return now }
+	verify := func(payload string) error {
+		_, err := v.Verify(otherPair().token(payload))
+		return err
+	}
+	if _, ok := table.Lookup(otherPair().key.kid); ok {
+		t.Fatal("the key is published")
+	}
+	never := reword(t, testPayload, `,"exp":1700003600`, "")
+	if err := verify(testPayload); !errors.Is(err, ErrExpired) {
+		t.Errorf("at the end: %v", err)
+	}
+	if err := verify(never); !errors.Is(err, ErrUnknown) {
+		t.Errorf("without end: %v", err)
+	}
+	if err := verify("{"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("no claims: %v", err)
+	}
+	now = now.Add(-1)
+	if err := verify(testPayload); !errors.Is(err, ErrUnknown) {
+		t.Errorf("before the end: %v", err)
+	}
+	if _, err := v.Authentic(otherPair().token(testPayload)); !errors.Is(err, ErrUnknown) {
+		t.Errorf("Authentic: %v", err)
 	}
 }

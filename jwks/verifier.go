@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -38,9 +39,10 @@ type Verifier struct {
 
 // Verify returns the claims of a valid token. Errors wrap one of ErrMalformed, ErrUnknown, ErrSignature,
 // ErrClaims, ErrIssuer, ErrPrefix, ErrAudience, ErrExpired and ErrAddress, which are checked in that order. Attributes
-// of the key replace the token's scope and exp, and ErrExpired also means that its grace is over. The token's prefix
-// must be that of the workspace if Keys know it, as from a Feed; otherwise any well-formed prefix is ignored. A key
-// that can only be used from some networks is refused, since the address is unknown: use VerifyFrom.
+// of the key replace the token's scope and exp, and ErrExpired also means that its grace is over, or that a token whose
+// key is unknown says that it has expired. The token's prefix must be that of the workspace if Keys know it, as from a
+// Feed; otherwise any well-formed prefix is ignored. A key that can only be used from some networks is refused, since
+// the address is unknown: use VerifyFrom.
 func (v *Verifier) Verify(token string) (*Claims, error) { return v.VerifyFrom(token, netip.Addr{}) }
 
 // VerifyFrom does the same as Verify for a token that a client with this address has sent.
@@ -61,7 +63,9 @@ func (v *Verifier) VerifyInto(token string, claims *Claims) error {
 // VerifyFromInto does the same as VerifyInto for a token that a client with this address has sent.
 func (v *Verifier) VerifyFromInto(token string, from netip.Addr, claims *Claims) error {
 	prefix, jwt := CutPrefix(token)
-	if err := v.authentic(jwt, claims); err != nil {
+	if err := v.authentic(jwt, claims); errors.Is(err, ErrUnknown) && v.saysExpired(jwt) {
+		return ErrExpired
+	} else if err != nil {
 		return err
 	}
 	if v.Issuer == nil || !v.Issuer(claims.Issuer) {
@@ -100,6 +104,17 @@ func (c *Claims) names(audience []string) bool {
 		}
 	}
 	return false
+}
+
+// saysExpired reports whether a token says that it has expired. Its key is no longer published, so nobody can verify the
+// token; but the client learns more than that the key is gone, and an Envoy that verifies tokens answers the same.
+func (v *Verifier) saysExpired(jwt string) bool {
+	parsed, err := Parse(jwt)
+	if err != nil {
+		return false
+	}
+	claims, err := parsed.Claims()
+	return err == nil && claims.Expiry != 0 && !v.now().Before(time.Unix(claims.Expiry, 0))
 }
 
 func (v *Verifier) now() time.Time {
