@@ -25,7 +25,7 @@ import (
 const docsPatience = 100 * time.Second
 
 // docsMayLack are programs that a machine may lack even in CI: the blocks that need them are then skipped.
-var docsMayLack = []string{"javac", "mvn", "cargo", "ruby", "perl", "apache2"}
+var docsMayLack = []string{"javac", "mvn", "cargo", "ruby", "perl"}
 
 // docsAddress matches an address on this machine. Pages run side by side, so each port is replaced by a free one.
 var docsAddress = regexp.MustCompile(`\b(127\.0\.0\.1|localhost):(\d{4,5})\b`)
@@ -52,6 +52,7 @@ func newDocsRun(t testing.TB, page *docsPage) *docsRun {
 	root, err := filepath.Abs("..")
 	check(t, err)
 	r := &docsRun{t: t, page: page, dir: t.TempDir(), ports: map[string]string{}, limit: docsPatience, end: "end-" + rand.Text()}
+	check(t, os.Chmod(filepath.Dir(r.dir), 0o711)) // for a server of the page that runs as another user
 	for _, b := range page.blocks {
 		for _, found := range docsAddress.FindAllStringSubmatch(b.text, -1) {
 			r.port(found[2])
