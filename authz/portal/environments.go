@@ -43,11 +43,11 @@ func (p *view) Environments() []environment {
 func (v *visit) switchTo(workspace string) string {
 	switch {
 	case authz.OperatesAll(&v.session):
-		return v.within(workspace, "operator", "keys")
+		return v.within(workspace, "operator", "overview")
 	case v.session.Login && workspace != v.workspace.ID:
 		return v.within(workspace, "login")
 	case isOperator(&v.session):
-		return v.within(workspace, "operator", "keys")
+		return v.within(workspace, "operator", "overview")
 	}
 	return v.within(workspace, "keys")
 }

@@ -92,7 +92,7 @@ func TestOperatorsSwitchEnvironments(t *testing.T) {
 		for _, id := range []string{"acme", "acme-test", "acme-stage"} {
 			_, nav, _ := strings.Cut(p.body, `class="environments`)
 			nav, _, _ = strings.Cut(nav, "</nav>")
-			if is := strings.Contains(nav, `<a href="/portal/`+id+`/operator/keys"`); is != slices.Contains(want, id) {
+			if is := strings.Contains(nav, `<a href="/portal/`+id+`/operator/overview"`); is != slices.Contains(want, id) {
 				t.Errorf("offers %s: %t", id, is)
 			}
 		}

@@ -118,10 +118,14 @@ func listKeys(v *visit) error {
 	return v.render(http.StatusOK, "list", "keys.title", l)
 }
 
+func (v *visit) statuses() []store.Status {
+	return []store.Status{store.Active, store.Deprecated, store.Suspended, store.Revoked, store.Expired}
+}
+
 // readKeys reads the page of keys that the URL's query selects. An empty owner means the keys of all
 // owners.
 func (v *visit) readKeys(l *keyList, owner string) error {
-	l.Statuses = []store.Status{store.Active, store.Deprecated, store.Suspended, store.Revoked, store.Expired}
+	l.Statuses = v.statuses()
 	if !slices.Contains(l.Statuses, store.Status(l.Status)) {
 		l.Status = "" // the address was tampered with
 	}

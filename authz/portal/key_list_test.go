@@ -13,7 +13,7 @@ import (
 
 // names returns the names of the keys on a page, in order.
 func (p *page) names() (names []string) {
-	for _, m := range regexp.MustCompile(`<h2><a href="[^"]*"><bdi>([^<]*)</bdi></a>`).FindAllStringSubmatch(p.body, -1) {
+	for _, m := range regexp.MustCompile(`<(?:h2|th scope="row")><a href="[^"]*"><bdi>([^<]*)</bdi></a>`).FindAllStringSubmatch(p.body, -1) {
 		names = append(names, m[1])
 	}
 	return names

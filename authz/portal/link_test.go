@@ -86,7 +86,7 @@ func TestUsedLinks(t *testing.T) {
 	}
 	s.owner("acme", "cust_2").get(first).want(http.StatusGone).has("Go to your keys")
 	s.owner("other", "cust_1").get(first).want(http.StatusGone)
-	s.operator("acme").get(first).want(http.StatusGone).has("Go to all keys")
+	s.operator("acme").get(first).want(http.StatusGone).has("Go to the overview")
 	s.stranger().get(first).want(http.StatusGone).hasNot("Go to your keys")
 }
 

@@ -165,7 +165,7 @@ func (s *site) logIn(workspace, sub string) *visitor {
 	l := s.stranger().begin(workspace)
 	p := l.back(l.as(sub)).want(http.StatusSeeOther)
 	if sub == "root" { // an operator
-		p.leadsTo("/portal/" + workspace + "/operator/keys")
+		p.leadsTo("/portal/" + workspace + "/operator/overview")
 	} else {
 		p.leadsTo("/portal/" + workspace + "/keys")
 	}

@@ -169,7 +169,7 @@ func TestALoginWithASessionInPlace(t *testing.T) {
 	b.toProvider("?other")
 	b.get("/portal/other/callback?state=bogus").want(http.StatusForbidden)
 	staff := s.operator("acme")
-	staff.get("/portal/acme/login").want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
+	staff.get("/portal/acme/login").want(http.StatusSeeOther).leadsTo("/portal/acme/operator/overview")
 	if b.isOver(session) {
 		t.Error("the session is over")
 	}

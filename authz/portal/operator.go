@@ -30,6 +30,7 @@ func (p *portal) operatorRoutes() {
 	get("/audit.csv", staffed(exportCSV))
 	get("/audit.json", staffed(exportJSON))
 	get("/workspaces", overAll(listWorkspaces))
+	get("/overview", operated(showOverview))
 	get("/keys", operated(listAllKeys))
 	get("/keys/{id}", operated(showKey))
 	get("/keys/{id}/{action}", operated(toKey))
@@ -134,7 +135,7 @@ func (v *visit) home() string {
 	case v.workspace.ID == authz.Home:
 		return v.path("operator", "workspaces")
 	case isOperator(&v.session):
-		return v.path("operator", "keys")
+		return v.path("operator", "overview")
 	}
 	return v.path("keys")
 }

@@ -53,7 +53,7 @@ func TestAnOperatorOfAllWorkspaces(t *testing.T) {
 	} {
 		v.get(path).want(http.StatusSeeOther).leadsTo(allPath)
 	}
-	v.get("/portal/acme").want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
+	v.get("/portal/acme").want(http.StatusSeeOther).leadsTo("/portal/acme/operator/overview")
 	v.get(allPath).want(200).has("The acme", "The other", "You see the keys of all workspaces.", "burnkey key list").hasNot("All keys")
 	p := v.get("/portal/acme/operator/keys").want(200).has("All workspaces › Workspace acme")
 	if !strings.Contains(p.body, `href="`+allPath+`"`) {
@@ -112,39 +112,39 @@ func TestPagesOfAllWorkspaces(t *testing.T) {
 	v.get(allPath + "?q=" + s.minter.last()).want(400)
 }
 
-// A token leads to its key in any workspace. To find an id or kid, the workspace must be named.
+// A token, an id or a kid leads to its key in any workspace, but never to a management key.
 func TestFindAnywhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.withHome()
+	home := s.withHome()
 	admin := s.minter.last()
+	foreign := s.issue("other", authz.IssueRequest{Owner: "cust_1", Name: "Elsewhere"})
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop"})
 	token := s.minter.last()
 	v := s.overseer()
-	look := func(pasted, workspace string) *page {
-		return v.post(allPath, "/portal/burnkey/operator/find", url.Values{"pasted": {pasted}, "workspace": {workspace}})
+	look := func(pasted string) *page {
+		return v.post(allPath, "/portal/burnkey/operator/find", url.Values{"pasted": {pasted}})
 	}
-	for _, in := range []string{"", "acme", "other", "nonsense!"} { // the token has the workspace
-		to := look("Authorization: Bearer "+token, in).want(303).saysDone(anyPath(k), "found")
-		v.get(to).want(200).has("This is the key you searched for.")
-	}
+	to := look("Authorization: Bearer "+token).want(303).saysDone(anyPath(k), "found")
+	v.get(to).want(200).has("This is the key you searched for.")
 	for _, text := range []string{
 		k.ID.String(), " " + strings.ToUpper(k.ID.String()), k.KID.String(), "“" + k.ID.String() + "”",
 		"\ufeffkid " + k.KID.String() + "\r\n",
 	} {
-		look(text, "acme").want(303).saysDone(anyPath(k), "found")
-		look(text, "").want(422).has("Enter the workspace").hasNot("Shop")
-		look(text, "other").want(404).has("There is no such key in the workspace other.")
-		look(text, "none").want(404).has("There is no such key in the workspace none.")
-		look(text, "no such").want(422).has("This is not a valid workspace ID.")
-		look(text, authz.Home).want(422).has("This is a management key.")
+		look(text).want(303).saysDone(anyPath(k), "found")
 	}
-	look(admin, "acme").want(422).has("This is a management key.")
-	look(token[:80], "acme").want(422).has("is incomplete, or not a Burnkey token")
+	there := "/portal/other/operator/keys/" + foreign.ID.String()
+	if to := look(foreign.KID.String()).want(303).Header().Get("Location"); !strings.Contains(to, there) {
+		t.Errorf("a key of another workspace: %s", to)
+	}
+	look(unknownID).want(404).has("There is no such key in any workspace.")
+	for _, text := range []string{admin, home.ID.String(), home.KID.String()} {
+		look(text).want(422).has("This is a management key.").hasNot(home.Name + " (")
+	}
+	look(token[:80]).want(422).has("is incomplete, or not a Burnkey token")
 	for _, text := range []string{"", "x", strings.Repeat("a", 9999)} {
-		look(text, "acme").want(422).has("not a Burnkey token, key ID or kid")
+		look(text).want(422).has("not a Burnkey token, key ID or kid")
 	}
-	look("x", token).want(400)
 	if strings.Contains(s.log.String(), token[40:90]) {
 		t.Error("the token is in the log")
 	}
@@ -171,7 +171,7 @@ func TestManagementKeysAreOnNoPage(t *testing.T) {
 	}
 	for _, r := range routes() {
 		v.do(r.method, r.path(authz.Home, admin.ID.String()), with(r.form, "csrf", csrf, "once", strings.Repeat("z", 22))).want(404)
-		v.do(r.method, r.path("acme", unknownID), with(r.form, "csrf", csrf, "once", strings.Repeat("z", 22))).want(403).has("Go to all keys")
+		v.do(r.method, r.path("acme", unknownID), with(r.form, "csrf", csrf, "once", strings.Repeat("z", 22))).want(403).has("Go to the overview")
 	}
 	k, err := s.Key(t.Context(), authz.Home, admin.ID)
 	check(t, err)

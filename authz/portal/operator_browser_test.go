@@ -101,8 +101,19 @@ func TestOperatorsInABrowser(t *testing.T) {
 
 func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, token string, scripts bool) {
 	t.Helper()
+	sound(t, p, "the overview")
+	if p.Count(".counts a") != 6 {
+		t.Error("the overview has other counts")
+	}
+	p.Open(root + "/keys")
 	sound(t, p, "all keys")
-	p.Click("summary")
+	p.Open(root + "/keys?sort=name&size=50&col=none&col=owner&col=scopes&col=id&status=active")
+	sound(t, p, "a table with other columns")
+	if n := p.Count(".dense thead th"); n != 5 || p.Count(".dense [aria-sort=ascending]") != 1 {
+		t.Errorf("%d columns", n)
+	}
+	p.Open(root + "/keys")
+	p.Click("details:not(.columns) > summary")
 	p.Fill("#pasted", "nonsense")
 	p.Follow("form[action$='/find'] button")
 	sound(t, p, "no token")
@@ -161,7 +172,7 @@ func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, t
 	p.Open(strings.TrimSuffix(root, "/operator") + "/keys")
 	sound(t, p, "an owner's page")
 	p.Follow("main a.button")
-	if p.URL() != root+"/keys" {
+	if p.URL() != root+"/overview" {
 		t.Errorf("the way back leads to %s", p.URL())
 	}
 }
@@ -231,9 +242,6 @@ func walkAll(t *testing.T, p *portaltest.Page, url string, k store.Key, scripts 
 	look("no workspace")
 	p.Click("summary")
 	p.Fill("#pasted", k.ID.String())
-	p.Follow("form[action$='/find'] button")
-	look("no workspace is named")
-	p.Fill("#workspace", "acme")
 	p.Follow("form[action$='/find'] button")
 	look("a key of some workspace")
 	if !strings.HasPrefix(p.URL(), url+anyPath(k)+"?") {

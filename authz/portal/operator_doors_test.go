@@ -51,6 +51,7 @@ func operatorRoutes() []route {
 	return []route{
 		{method: "GET", path: in("")},
 		{method: "GET", path: in("/")},
+		{method: "GET", path: in("/overview")},
 		{method: "GET", path: in("/keys")},
 		{method: "GET", path: in("/keys?q=Theirs")},
 		{method: "GET", path: in("/find")},
@@ -141,8 +142,8 @@ func TestWhereOperatorsGet(t *testing.T) {
 	}
 	for _, r := range routes() {
 		p := v.do(r.method, r.path("acme", unknownID), with(r.form, "csrf", csrf, "once", strings.Repeat("z", 22))).want(http.StatusForbidden)
-		p.has("This page is for customers", "Go to all keys")
-		if !strings.Contains(p.body, `href="/portal/acme/operator/keys">Go to all keys`) {
+		p.has("This page is for customers", "Go to the overview")
+		if !strings.Contains(p.body, `href="/portal/acme/operator/overview">Go to the overview`) {
 			t.Error("no way to the operator's list")
 		}
 	}

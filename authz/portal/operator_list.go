@@ -11,24 +11,6 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-func listAllKeys(v *visit) error {
-	v.remember()
-	l, err := v.allKeys()
-	if err != nil {
-		return err
-	}
-	return v.render(http.StatusOK, "all", "all.title", l)
-}
-
-func (v *visit) allKeys() (*keyList, error) {
-	texts, err := typed(v.r.URL.Query(), "q", "owner", "status")
-	if err != nil {
-		return nil, err
-	}
-	l := &keyList{Query: sought(texts[0]), Owner: texts[1], Status: texts[2]}
-	return l, v.readKeys(l, l.Owner)
-}
-
 // findKey redirects from a pasted token, id or kid to the key's page. The text is sent by POST, since
 // browsers and logs record addresses. A token is not shown again on any page.
 func findKey(v *visit) error {
@@ -57,11 +39,11 @@ func (v *visit) pastedKey(workspace, text string) (store.Key, error) {
 }
 
 func (v *visit) notFound(status int, why string) error {
-	l, err := v.allKeys()
+	t, err := v.allKeys()
 	if err != nil {
 		return err
 	}
-	return v.render(status, "all", "all.title", l, v.fault("pasted", why)...)
+	return v.render(status, "all", "all.title", t, v.fault("pasted", why)...)
 }
 
 // noToken returns the key of the message for a text without a valid token.

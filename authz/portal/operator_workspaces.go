@@ -16,12 +16,12 @@ const workspacesOnPage = 50
 type workspacesPage struct {
 	Workspaces []store.Workspace
 	Query      string // as typed
-	Pasted, In string // the key to find, never a token, and its workspace; as typed
+	Pasted     string // the key to find, as typed; never a token
 	pages
 }
 
-// PathOf returns the path of the list of a workspace's keys.
-func (p *view) PathOf(w store.Workspace) string { return p.visit.within(w.ID, "operator", "keys") }
+// PathOf returns the path of an operator's start page in a workspace.
+func (p *view) PathOf(w store.Workspace) string { return p.visit.within(w.ID, "operator", "overview") }
 
 func listWorkspaces(v *visit) error {
 	v.remember()
@@ -52,54 +52,48 @@ func (v *visit) workspaces() (*workspacesPage, error) {
 	return p, nil
 }
 
-// findAnywhere redirects from a token, an id or a kid to the key's page. A token names its workspace; for
-// an id or kid, the person has to name it, since a search of all workspaces would take too long.
+// findAnywhere redirects from a token, an id or a kid to the key's page, in whichever workspace the key is.
 func findAnywhere(v *visit) error {
 	pasted := strings.TrimSpace(v.r.PostForm.Get("pasted"))
-	texts, err := typed(v.r.PostForm, "workspace")
-	if err != nil {
-		return err
-	}
-	in := texts[0]
-	if from, err := authz.WorkspaceOfToken(jwks.Token(pasted)); err == nil {
-		in = from
-	} else if beginsToken(pasted) {
-		return v.foundNowhere(http.StatusUnprocessableEntity, "", texts[0], v.fault("pasted", noToken(pasted)))
-	}
-	k, bad, err := v.lookIn(in, pasted)
+	k, err := v.keyAnywhere(pasted)
 	if _, noToken := jwks.ReadPasted(pasted); noToken == nil {
 		pasted = "" // no page repeats a token
 	}
+	var input authz.InputError
 	switch {
+	case errors.Is(err, errHome):
+		return v.foundNowhere(http.StatusUnprocessableEntity, pasted, "fault.found.home")
 	case errors.Is(err, authz.ErrNotFound):
-		return v.foundNowhere(http.StatusNotFound, pasted, texts[0], v.fault("pasted", "fault.found.none", "workspace", in))
+		return v.foundNowhere(http.StatusNotFound, pasted, "fault.found.none")
+	case errors.As(err, &input) && beginsToken(pasted):
+		return v.foundNowhere(http.StatusUnprocessableEntity, "", "fault.pasted.part")
+	case errors.As(err, &input):
+		return v.foundNowhere(http.StatusUnprocessableEntity, pasted, "fault.found")
 	case err != nil:
 		return err
-	case len(bad) > 0:
-		return v.foundNowhere(http.StatusUnprocessableEntity, pasted, texts[0], bad)
 	}
 	v.settleIn(store.Workspace{ID: k.Workspace})
 	return v.finish(k, "found")
 }
 
-// lookIn finds a key in a workspace by a token, an id or a kid.
-func (v *visit) lookIn(workspace, pasted string) (k store.Key, bad faults, err error) {
+// keyAnywhere returns the key of a token, id or kid. Errors: authz.InputError, authz.ErrNotFound, errHome.
+func (v *visit) keyAnywhere(pasted string) (k store.Key, err error) {
+	in, noToken := authz.WorkspaceOfToken(jwks.Token(pasted))
 	switch {
-	case workspace == "":
-		return k, v.fault("workspace", "fault.found.where"), nil
-	case workspace == authz.Home:
-		return k, v.fault("pasted", "fault.found.home"), nil
-	case authz.CheckWorkspaceID("workspace", workspace) != nil:
-		return k, v.fault("workspace", "fault.found.workspace"), nil
+	case noToken != nil && beginsToken(pasted):
+		return k, noToken
+	case noToken != nil:
+		k, err = v.service.FindKey(v.r.Context(), pasted, func(string) bool { return true })
+	case in != authz.Home:
+		k, err = v.service.KeyOfToken(v.r.Context(), in, jwks.Token(pasted))
 	}
-	k, err = v.pastedKey(workspace, pasted)
-	if input := authz.InputError(nil); errors.As(err, &input) {
-		return k, v.fault("pasted", "fault.found"), nil
+	if err == nil && (in == authz.Home || k.Workspace == authz.Home) {
+		return store.Key{}, errHome
 	}
-	return k, nil, err
+	return k, err
 }
 
-func (v *visit) foundNowhere(status int, pasted, in string, bad faults) error {
+func (v *visit) foundNowhere(status int, pasted, why string) error {
 	p, err := v.workspaces()
 	if err != nil {
 		return err
@@ -107,6 +101,5 @@ func (v *visit) foundNowhere(status int, pasted, in string, bad faults) error {
 	if len(pasted) <= authz.MaxText { // the pasted text may be long
 		p.Pasted = pasted
 	}
-	p.In = in
-	return v.render(status, "workspaces", "workspaces.title", p, bad...)
+	return v.render(status, "workspaces", "workspaces.title", p, v.fault("pasted", why)...)
 }

@@ -62,7 +62,7 @@ func TestAPlanOnRequest(t *testing.T) {
 
 	ask("pro", "please").want(303)
 	operator.get(requestsPath).want(200).has("Plan pro Open", "cust_1", "Present plan: none", "Reason: please", "Approve", "Decline")
-	operator.get("/portal/acme/operator/keys").want(200).hasNot("Plan pro")
+	operator.get("/portal/acme/operator/keys").want(200).hasNot(" pro")
 	operator.get(anyPath(k)).want(200).has("Plan pro Open", "Decide").hasNot("Withdraw request")
 	operator.decide(s.asked(), "declined", "pay first").want(303).saysDone(requestsPath, "declined")
 	v.get(keyPath(k)).want(200).has("Declined", "Answer: pay first", "Request declined")
@@ -71,7 +71,7 @@ func TestAPlanOnRequest(t *testing.T) {
 	operator.get(to).want(200).has("Request approved, and the key changed.", "No requests match.")
 	operator.get(requestsPath+"?status=any&owner=cust_1").want(200).
 		has("Withdrawn", "Declined", "Approved", "Answer: welcome", "Present plan: pro")
-	operator.get("/portal/acme/operator/keys").want(200).has("Plan pro")
+	operator.get("/portal/acme/operator/keys").want(200).has("Plan", " pro")
 	operator.get(requestsPath + "?status=any&owner=cust_2").want(200).has("No requests match.").hasNot("Answer: welcome")
 	operator.get(requestsPath + "?status=nonsense").want(200).has("No requests match.")
 	if now := s.present(k); now.Plan != "pro" {

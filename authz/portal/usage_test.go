@@ -46,7 +46,7 @@ func TestLastUsed(t *testing.T) {
 		"/portal/acme/keys": owner, "/portal/acme/operator/keys": operator,
 		many + "?owner=cust_1": operator,
 	} {
-		p := v.get(path).want(200).has("Last used 5 minutes ago", "No use recorded since 5 March 2026")
+		p := v.get(path).want(200).has("Last used", "5 minutes ago", "No use recorded since 5 March 2026")
 		// The old key is unused since the first report, the new key since it was issued.
 		if strings.Count(p.body, ago) != 1 || strings.Count(p.body, notSince+"0Z") != 1 || strings.Count(p.body, notSince+"5Z") != 1 {
 			t.Errorf("%s: %s", path, p.body)

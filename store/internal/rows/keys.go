@@ -77,7 +77,7 @@ func (o order) place(cursor string) (p place, err error) {
 	if o.isNumber {
 		p.number, err = strconv.ParseInt(p.text, 10, 64)
 	}
-	if err != nil || p.id == uuid.Nil || !storable(p.text) {
+	if err != nil || p.id == uuid.Nil || o.column == "" && p.text != "" || !storable(p.text) {
 		return place{}, store.ErrCursor
 	}
 	return p, nil
