@@ -67,7 +67,7 @@ func TestEveryMessageIsThereAndUsed(t *testing.T) {
 	}
 	for _, prefix := range []string{
 		"action.", "who.", "status.", "month.", "fail.", "until.", "ago.", "life.",
-		"column.", "done.", "fault.", "actor.", "result.", "unit.", "change.", "limit.", "limited.", "request.",
+		"column.", "many.action.", "many.value.", "done.", "fault.", "actor.", "result.", "unit.", "change.", "limit.", "limited.", "request.",
 	} {
 		for key := range messages {
 			if strings.HasPrefix(key, prefix) {

@@ -41,7 +41,7 @@ func (p *portal) operatorRoutes() {
 		post("/keys/{id}/"+action, operated(posted(maxForm, h)))
 	}
 	get("/revoke", operated(selectKeys))
-	post("/revoke", operated(posted(maxForm, revokeKeys)))
+	post("/revoke", operated(posted(maxForm, changeKeys)))
 	get("/requests", operated(listRequests))
 	get("/requests/{id}", operated(toRequests))
 	post("/requests/{id}", operated(posted(maxForm, decideRequest)))

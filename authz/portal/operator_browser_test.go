@@ -155,6 +155,11 @@ func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, t
 		t.Errorf("%d keys work, %v", len(live), err)
 	}
 
+	p.Open(root + "/revoke?owner=cust_1&do=expiry")
+	sound(t, p, "a change needs its value")
+	p.Fill("#value", "2026-03-20")
+	p.Follow("form.filter button")
+	sound(t, p, "what would change")
 	p.Open(root + "/keys?owner=cust_1")
 	p.Check("#tick-0", true)
 	p.Check("#tick-2", true)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -99,7 +101,7 @@ func TestWhatManyCantMean(t *testing.T) {
 	crowd(s)
 	foreign := s.issue("other", authz.IssueRequest{Owner: "cust_1"})
 	v := s.operator("acme")
-	v.get(many).want(200).has("Choose which keys").hasNot("will be revoked", "There is a problem")
+	v.get(many).want(200).has("Choose what to do").hasNot("will be revoked", "There is a problem")
 	v.get(many + "?owner=&scope=&before=").want(422).has("Fill in at least one field.")
 	v.get(many + "?owner=&before=tomorrow").want(422).has("Enter a valid date.")
 	v.get(many+"?owner=nobody").want(200).has("0 keys will be revoked", "No working keys match.")
@@ -139,8 +141,80 @@ func TestManyFailInTheMiddle(t *testing.T) {
 	s.store.Store = &fragile{Store: s.store.Store, left: 1}
 	p := v.post(many, many, form).want(http.StatusServiceUnavailable)
 	p.has("not all keys were revoked", "1 key revoked.", "late 1", "Check for more").hasNot("early 1")
-	if !strings.Contains(s.log.String(), "revoked=1") {
+	if !strings.Contains(s.log.String(), "changed=1") {
 		t.Error("the log does not say so")
 	}
 	v.post(many, many, form).want(http.StatusServiceUnavailable).has("Something went wrong")
+}
+
+// Each action shows the keys that it would change, and leaves out those that are already so. It changes these keys only.
+func TestChangeMany(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		query   string // of the preview
+		changed func(store.Key) bool
+	}{
+		"pause":  {"do=pause", func(k store.Key) bool { return !k.SuspendedAt.IsZero() && k.SuspendedReason == "why" }},
+		"plan":   {"do=plan&value=gold", func(k store.Key) bool { return k.Plan == "gold" }},
+		"scopes": {"do=scopes&value=maps:read+maps:new", func(k store.Key) bool { return slices.Equal(k.Scopes, []string{"maps:read", "maps:new"}) }},
+		"expiry": {"do=expiry&value=2026-03-20", func(k store.Key) bool { return k.ExpiresAt.Format(time.DateOnly) == "2026-03-20" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			keys := crowd(s)
+			_, err := s.CreateLimits(t.Context(), "acme", authz.LimitsRequest{On: jwks.OnPlan, Name: "gold"})
+			check(t, err)
+			v := s.operator("acme")
+			form := func(p *page) url.Values {
+				return url.Values{"ids": {p.hidden("ids")}, "do": {p.hidden("do")}, "value": {p.hidden("value")}, "reason": {"why"}}
+			}
+			before := everything(s)
+			p := v.get(many+"?owner=cust_1&"+c.query).want(200).has("2 keys will be changed", "Nothing has been changed yet.", "early 1", "late 1")
+			if everything(s) != before {
+				t.Fatal("looking has changed something")
+			}
+			v.post(many, many, with(form(p), "number", "1")).want(422)
+			if everything(s) != before {
+				t.Fatal("a change without its confirmation")
+			}
+			v.post(many, many, with(form(p), "number", "2")).want(200).has("2 keys changed.")
+			for name, k := range keys {
+				now, err := s.Key(t.Context(), "acme", k.ID)
+				check(t, err)
+				if want := name == "early 1" || name == "late 1"; c.changed(now) != want {
+					t.Errorf("%s: %+v", name, now)
+				}
+			}
+			v.get(many + "?owner=cust_1&" + c.query).want(200).has("0 keys will be changed")
+			if name == "pause" {
+				p = v.get(many + "?owner=cust_1&do=resume").want(200).has("2 keys will be changed")
+				v.post(many, many, with(form(p), "number", "2")).want(200).has("2 keys changed.")
+				if s.status(keys["early 1"]) != store.Active {
+					t.Error("a resumed key is not active")
+				}
+			}
+		})
+	}
+}
+
+// A value that can't be set is refused in the preview, at its field, and the ticked keys stay selected.
+func TestValuesOfManyChanges(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	k := crowd(s)["late 1"]
+	v := s.operator("acme")
+	ticked := many + "?id=" + k.ID.String()
+	if p := v.get(ticked + "&do=plan").want(200).has("Plan (empty: none)"); p.hidden("id") != k.ID.String() || p.hidden("ids") != "" {
+		t.Error("the ticked key is lost, or the preview has no value")
+	}
+	for query, want := range map[string]string{
+		"do=plan&value=none": "plan", "do=scopes&value=%22": "scope", "do=expiry&value=soon": "Enter", "do=expiry&value=2020-01-01": "future",
+	} {
+		if p := v.get(ticked + "&" + query).want(422); !strings.Contains(p.body, `id="value-fault"`) {
+			t.Errorf("%s: no fault about %s at the field", query, want)
+		}
+	}
+	if s.status(k) != store.Active {
+		t.Error("something changed")
+	}
 }
