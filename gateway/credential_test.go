@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/burnkey/burnkey/gateway/gatewaytest"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -16,9 +17,12 @@ func TestKeyInTheQuery(t *testing.T) {
 	places, err := jwks.ParsePlaces("header:X-API-Key", "bearer", "query:k")
 	check(t, err)
 	var log bytes.Buffer
-	g, _ := follow(t, func(o *Options) {
-		o.Places, o.StripAuthorization, o.Log = places, true, slog.New(slog.NewTextHandler(&log, nil))
-	})
+	o := gatewaytest.NewOrigin(t, "acme")
+	o.Publish("acme", own())
+	with := options(o, "acme")
+	with.Places, with.StripAuthorization, with.Log = places, true, slog.New(slog.NewTextHandler(&log, nil))
+	g, stop := start(t, with)
+	eventually(t, "the keys are known", func() bool { return g.Ready() == nil })
 	token := own().Token(payload("acme"))
 	r := Request{Path: "/v1?a=1&k=" + token, Headers: []jwks.HeaderField{{Name: "authorization", Value: "Bearer " + token}}}
 	for range 2 {
@@ -34,6 +38,7 @@ func TestKeyInTheQuery(t *testing.T) {
 	if got := g.Stats().Credentials; !maps.Equal(got, map[string]uint64{"header:X-API-Key": 1, "bearer": 2, "query:k": 2}) {
 		t.Errorf("counts %v", got)
 	}
+	stop() // nothing logs any more
 	text := log.String()
 	warned := strings.Count(text, "a client sent its key in the query")
 	if warned != 1 || !strings.Contains(text, "key_id=key-1") || strings.Contains(text, "eyJ") {
