@@ -75,7 +75,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 	defer cancel()
 	err := h.Shutdown(ctx)
 	_ = h.Close()
-	<-failed
+	_ = <-failed // http.ErrServerClosed
 	if err != nil && drain > 0 {
 		return fmt.Errorf("calls were still in progress after %s", drain)
 	}
