@@ -4,6 +4,7 @@ package httpauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -75,7 +76,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 	defer cancel()
 	err := h.Shutdown(ctx)
 	_ = h.Close()
-	_ = <-failed // http.ErrServerClosed
+	if end := <-failed; !errors.Is(end, http.ErrServerClosed) {
+		return end
+	}
 	if err != nil && drain > 0 {
 		return fmt.Errorf("calls were still in progress after %s", drain)
 	}
