@@ -29,7 +29,7 @@ func (v *visit) fault(field, key string, pairs ...any) faults {
 
 // formFields maps the field names in authz's errors to those in the portal's forms.
 var formFields = map[string]string{
-	"name": "name", "scopes": "scopes", "expires_in": "expiry", "never_expires": "expiry", "grace": "grace",
+	"owner": "owner", "name": "name", "scopes": "scopes", "expires_in": "expiry", "never_expires": "expiry", "grace": "grace",
 	"suspended_reason": "reason", "expires_at": "expiry", "allowed_ips": "addresses", "plan": "plan", "reason": "reason", "answer": "answer",
 	"description": "description", "limits": "limits", "signed": "signed",
 	"policy.scopes": "scopes", "policy.default_expires_in": "default", "policy.max_expires_in": "max",

@@ -139,6 +139,14 @@ func (p *view) Left(l authz.KeyLimit) string {
 // Address formats a network, or an address if it has only one.
 func (p *view) Address(network netip.Prefix) string { return addressText(network) }
 
+// Keys returns the path of the list of keys, for an owner or for operators.
+func (p *view) Keys() string {
+	if p.Operator() {
+		return p.Path("operator", "keys")
+	}
+	return p.Path("keys")
+}
+
 // KeyPath returns the path of a key's page or of one of its forms, for an owner or for operators.
 func (p *view) KeyPath(id string, action ...string) string {
 	return strings.Join(append([]string{p.visit.keyPath(id)}, action...), "/")

@@ -20,6 +20,7 @@ const (
 
 // createForm has the typed values and the available choices.
 type createForm struct {
+	Owner  string // typed by an operator
 	Name   string
 	Scopes []string
 	Expiry string
@@ -45,8 +46,14 @@ func (p *view) Seconds(d time.Duration) int64 { return int64(d / time.Second) }
 func newKey(v *visit) error {
 	v.remember()
 	f := v.emptyForm()
-	var err error
-	if f.Full, err = v.full(); err != nil {
+	texts, err := typed(v.r.URL.Query(), "owner")
+	if err != nil {
+		return err
+	}
+	if f.Owner = texts[0]; !isOperator(&v.session) {
+		f.Full, err = v.full()
+	}
+	if err != nil {
 		return err
 	}
 	f.Expiry, f.Once = strconv.FormatInt(v.defaultLife(), 10), newOnce()
@@ -65,7 +72,7 @@ func (v *visit) emptyForm() *createForm {
 func createKey(v *visit) error {
 	f := v.emptyForm()
 	given := v.r.PostForm
-	f.Name = strings.TrimSpace(given.Get("name"))
+	f.Name, f.Owner = strings.TrimSpace(given.Get("name")), strings.TrimSpace(given.Get("owner"))
 	f.Scopes, f.Expiry, f.Date = given["scopes"], given.Get("expiry"), given.Get("date")
 	f.Once = given.Get("once")
 	r, bad := v.request(f)
@@ -100,6 +107,12 @@ func (v *visit) notCreated(f *createForm, err error) error {
 func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
 	wrong := func(field, key string) { bad = append(bad, v.fault(field, key)...) }
 	r = authz.IssueRequest{Owner: v.session.Owner, Name: f.Name, Scopes: f.Scopes, IdempotencyKey: v.once(f.Once), Session: &v.session}
+	if isOperator(&v.session) { // the producer is not limited to what the page offers owners
+		r.Owner, r.Session = f.Owner, nil
+		if f.Owner == "" {
+			wrong("owner", "fault.owner")
+		}
+	}
 	if f.Name == "" {
 		wrong("name", "fault.name.empty")
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// operatorRoutes registers the paths for the producer's own staff. None of these pages creates a key or
-// shows a token.
+// operatorRoutes registers the paths for the producer's own staff. Only the page of a key that an operator has just
+// created shows a token.
 func (p *portal) operatorRoutes() {
 	const root = authz.PortalPath + "/{ws}/operator"
 	get := func(path string, h handler) { p.mux.HandleFunc("GET "+root+path, p.serve(h)) }
@@ -31,7 +31,11 @@ func (p *portal) operatorRoutes() {
 	get("/audit.json", staffed(exportJSON))
 	get("/workspaces", overAll(listWorkspaces))
 	get("/overview", operated(showOverview))
+	get("/owner", operated(showOwner))
 	get("/keys", operated(listAllKeys))
+	get("/keys/new", operated(newKey))
+	post("/keys", operated(posted(maxForm, createKey)))
+	get("/keys/{id}/live", operated(isLive))
 	get("/keys/{id}", operated(showKey))
 	get("/keys/{id}/{action}", operated(toKey))
 	for action, h := range map[string]handler{

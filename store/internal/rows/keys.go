@@ -30,20 +30,33 @@ type order struct {
 
 var newest = order{from: `keys`, reverse: true}
 
-func orderBy(by store.Order, reverse bool) (order, error) {
+// orderBy returns an order. For the keys of one owner, it returns an order that no index has: then databases read and sort
+// this owner's keys, of which there are few, and not the workspace's.
+func orderBy(by store.Order, reverse, ofOwner bool) (order, error) {
+	o := order{from: `keys`, reverse: reverse}
 	switch by {
 	case store.OrderCreated:
-		return order{`keys`, ``, false, reverse}, nil
 	case store.OrderExpiry:
-		return order{`keys`, expiry, true, reverse}, nil
+		o.column, o.isNumber = expiry, true
 	case store.OrderUse:
-		return order{usedKeys, `last_used_at`, true, reverse}, nil
+		o.from, o.column, o.isNumber = usedKeys, `last_used_at`, true
 	case store.OrderName:
-		return order{`keys`, `lower(name)`, false, reverse}, nil
+		o.column = `lower(name)`
 	case store.OrderOwner:
-		return order{`keys`, `owner`, false, reverse}, nil
+		o.column = `owner`
+	default:
+		return order{}, fmt.Errorf("unknown order %q", by)
 	}
-	return order{}, fmt.Errorf("unknown order %q", by)
+	switch {
+	case !ofOwner:
+	case by == store.OrderOwner:
+		o.column = ``
+	case o.isNumber:
+		o.column += ` + 0`
+	case o.column != "":
+		o.column += ` || ''`
+	}
+	return o, nil
 }
 
 // place is the place of a key in an order. The zero value is the beginning and the end.
@@ -130,7 +143,7 @@ func (d *Dialect) Keys(q Query, workspace string, f store.Filter) ([]store.Key, 
 func (d *Dialect) KeysInOrder(q Query, workspace string, f store.Filter, by store.Order, reverse bool, after string) (
 	[]store.Key, string, error,
 ) {
-	o, err := orderBy(by, reverse)
+	o, err := orderBy(by, reverse, f.Owner != "")
 	if err != nil {
 		return nil, "", err
 	}
