@@ -211,7 +211,10 @@ func (d *Dialect) Requests(q Query, workspace string, f store.RequestFilter) ([]
 	if !storable(workspace, f.Owner, string(f.Status)) {
 		return []store.Request{}, uuid.Nil, nil
 	}
-	where := d.keys(workspace, store.Filter{Owner: f.Owner, After: f.After})
+	where := d.keys(workspace, store.Filter{Owner: f.Owner})
+	if f.After != uuid.Nil {
+		where.Add(`id < %s`, d.ID(f.After))
+	}
 	if f.Key != uuid.Nil {
 		where.Add(`key = %s`, d.ID(f.Key))
 	}
