@@ -56,6 +56,10 @@ func (s *faultyStore) Workspaces(ctx context.Context, f store.WorkspaceFilter) (
 	return s.Store.Workspaces(ctx, f)
 }
 
+func (s *faultyStore) KeysAnywhere(ctx context.Context, id uuid.UUID, kid jwks.KID, most int) ([]store.Key, error) {
+	return orElse(s.broken(), func() ([]store.Key, error) { return s.Store.KeysAnywhere(ctx, id, kid, most) })
+}
+
 func (s *faultyStore) UpdateWorkspace(ctx context.Context, id string, f func(*store.Workspace) error) (store.Workspace, error) {
 	return orElse(s.broken(), func() (store.Workspace, error) { return s.Store.UpdateWorkspace(ctx, id, f) })
 }

@@ -191,7 +191,7 @@ func (s *server) try(method, path string, body any, options ...func(*http.Reques
 	if err != nil {
 		return answer{}, err
 	}
-	if strings.HasPrefix(path, "/v1/workspaces") || path == feedPath {
+	if strings.HasPrefix(path, "/v1/workspaces") || strings.HasPrefix(path, "/v1/keys/") || path == feedPath {
 		r.Header.Set("Authorization", "Bearer "+s.admin)
 		if body != nil {
 			r.Header.Set("Content-Type", "application/json")
