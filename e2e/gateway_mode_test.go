@@ -157,19 +157,35 @@ func TestE2EGatewayModeIssueAndRevoke(t *testing.T) {
 
 func TestE2EGatewayModeRefusesForgeries(t *testing.T) {
 	t.Parallel()
-	s, _, g := startMode(t, []string{"acme", "beta"})
+	door := envoytest.FreeAddr(t) // the service's, for proxies that ask by HTTP
+	s, _, g := startMode(t, []string{"acme", "beta"}, "--listen-http", door)
 	admin := s.admin()
 	acme, beta := admin.mustIssue(t, "acme"), admin.mustIssue(t, "beta")
 	g.accepts(t, acme)
 	g.accepts(t, beta)
+	ask := func(f forgery) int {
+		r, err := http.NewRequest(http.MethodGet, "http://"+door+"/check", http.NoBody)
+		check(t, err)
+		r.Header = http.Header{"Authorization": {f.authorization}, "X-Forwarded-Uri": {f.target}}
+		resp, err := plainHTTP.Do(r)
+		check(t, err)
+		resp.Body.Close()
+		return resp.StatusCode
+	}
 	reached := g.requests.Load()
 	for _, f := range append(forgeries(t, s, acme, beta), forgery{"a management key", "/", "Bearer " + s.key(), false}) {
 		if code := g.send(t, f.target, f.authorization); code != http.StatusUnauthorized || g.requests.Load() != reached {
 			t.Errorf("%s: %d", f.name, code)
 		}
+		if code := ask(f); code != http.StatusUnauthorized {
+			t.Errorf("%s: %d by HTTP", f.name, code)
+		}
 	}
 	if code := g.get(t, acme.Token); code != http.StatusOK {
 		t.Errorf("a good token gets %d afterwards", code)
+	}
+	if code := ask(forgery{authorization: "Bearer " + acme.Token}); code != http.StatusOK {
+		t.Errorf("a good token gets %d by HTTP", code)
 	}
 }
 
