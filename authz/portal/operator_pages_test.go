@@ -31,7 +31,7 @@ func TestOperatorsPages(t *testing.T) {
 	for path, want := range map[string]string{
 		"/keys?q=" + typed: "Alle Schlüssel", "/keys?owner=" + typed: "Alle Schlüssel von", "/keys/" + k.ID.String(): "Inhaber",
 		"/revoke?owner=" + typed: "1 Schlüssel wird widerrufen", "/audit?owner=" + typed: "Schlüssel erstellt", "/audit": "API-Aufruf abgelehnt",
-		"/settings": "Angebotene Berechtigungen",
+		"/settings": "Berechtigungen zur Auswahl für Kunden",
 	} {
 		p := v.get("/portal/acme/operator" + path).want(200).has(want)
 		for _, bad := range []string{`<script src="//evil`, "<b>", "<i>x", "<a href=javascript"} {

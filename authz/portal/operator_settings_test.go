@@ -149,7 +149,7 @@ func TestSavePolicy(t *testing.T) {
 	if w := s.acme(); !reflect.DeepEqual(w.Policy, want) || w.AllowNeverExpires || !reflect.DeepEqual(w.Portal, before.Portal) {
 		t.Errorf("it is %+v", w)
 	}
-	p = v.get(to).want(200).has("Key policy saved.")
+	p = v.get(to).want(200).has("Rules for keys saved.")
 	shown, _ := p.forms()
 	for name, value := range map[string]string{
 		"scopes": "maps:read Look at maps\nmaps:write", "default": "30", "default_unit": "minutes", "max": "36",
@@ -208,8 +208,8 @@ func TestPolicyFaults(t *testing.T) {
 		{"default", "0", "Enter a whole number"},
 		{"default", "-1", "Enter a whole number"},
 		{"default", "1.5", "Enter a whole number"},
-		{"default", "3651", "can’t exceed the longest lifetime"},
-		{"default", "2147483647", "can’t exceed the longest lifetime"},
+		{"default", "3651", "for longer than the longest time"},
+		{"default", "2147483647", "for longer than the longest time"},
 		{"default", "99999999999999999999", "Enter a whole number"},
 		{"max", "3651", "can’t exceed 3650 days"},
 		{"max", "0", "Enter a whole number"},
@@ -234,7 +234,7 @@ func TestPolicyFaults(t *testing.T) {
 			t.Errorf("%s has no fault", id)
 		}
 	}
-	v.do("POST", settingsPath+"/policy", with(good, "max", "1", "default", "2")).want(422).has("can’t exceed the longest lifetime")
+	v.do("POST", settingsPath+"/policy", with(good, "max", "1", "default", "2")).want(422).has("for longer than the longest time")
 	v.do("POST", settingsPath+"/policy", with(good, "scopes", strings.Repeat("x", 4<<20))).want(http.StatusRequestEntityTooLarge)
 	if after := everything(s); after != before {
 		t.Errorf("was\n%s, is\n%s", before, after)
@@ -366,7 +366,8 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 	one.do("POST", settingsPath+"/policy", with(firstPolicy, "perowner", "3", "scopes", "maps:read")).want(303)
 	two.upload(settingsPath+"/look", with(look, "name", "Two"), nil).want(303)
 	p := two.do("POST", settingsPath+"/policy", with(policy, "perowner", "5", "scopes", "maps:read Look")).want(409).
-		has("Someone else has changed these settings in the meantime", "Your unsaved changes", "maps:read Look", "Active keys per owner 5")
+		has("Someone else has changed these settings in the meantime", "Your unsaved changes", "maps:read Look",
+			"Most keys that one customer can have 5")
 	if w := s.acme(); w.Policy.KeysPerOwner != 3 || w.Policy.Scopes[0].Description != "" || w.Portal.DisplayName != "Two" {
 		t.Errorf("it is %+v, %s", w.Policy, w.Portal.DisplayName)
 	}
