@@ -63,7 +63,7 @@ func (e *edgeFlags) set(c *envoy.Config) error {
 	if err != nil {
 		return fmt.Errorf("--routes: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if c.Routes, err = envoy.ReadRoutes(file, e.scheme); err != nil {
 		return fmt.Errorf("--routes: %s: %w", e.routes, err)
 	}

@@ -1,7 +1,7 @@
 package envoytest
 
 import (
-	"crypto/sha1" //nolint:gosec // as RFC 6455 demands
+	"crypto/sha1" // as RFC 6455 demands
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -60,12 +60,12 @@ func greet(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "an upgrade is required", http.StatusUpgradeRequired)
 		return
 	}
-	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // RFC 6455
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 		base64.StdEncoding.EncodeToString(sum[:]))
 	_, _ = conn.Write([]byte("\x81\x05hello\x88\x00"))

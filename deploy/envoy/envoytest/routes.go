@@ -1,7 +1,6 @@
 package envoytest
 
 import (
-	"bufio"
 	"os"
 	"strconv"
 	"strings"
@@ -17,13 +16,12 @@ type RouteCase struct {
 // RouteCases reads a file with cases, one a line.
 func RouteCases(t testing.TB, file string) (cases []RouteCase) {
 	t.Helper()
-	f, err := os.Open(file)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
 		if len(fields) != 4 {
 			continue
 		}
