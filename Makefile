@@ -95,7 +95,7 @@ race: build go-tools envoy python schemas cluster browser promtool redis ## All 
 	@$(LIST) && set -x && $(RACE) $(TESTFLAGS) $$units
 
 .PHONY: e2e
-e2e: build docs go-tools envoy python cluster nginx apache redis browser clients ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Redis, Chromium and Python's JWT libraries
+e2e: build docs go-tools envoy python cluster nginx proxies redis browser clients ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Redis, Chromium and Python's JWT libraries
 	@rm -f $(BURNKEY_BLOCKS)
 	$(AS_SHIPPED) go test -vet=off -count=1 -parallel 4 $(TESTFLAGS) ./e2e
 	@[ ! -f $(BURNKEY_BLOCKS) ] || cat $(BURNKEY_BLOCKS)
@@ -194,9 +194,9 @@ promtool: ## promtool, which checks deploy/monitoring (unpacked from Debian's pa
 nginx: ## nginx, for make bench and the documentation's commands (root on Debian gets it installed)
 	@tools/nginx.sh || [ "$$CI" != true ]
 
-.PHONY: apache
-apache: ## Apache with mod_auth_openidc, for the documentation's commands (root on Debian gets it installed)
-	@tools/apache.sh || [ "$$CI" != true ]
+.PHONY: proxies
+proxies: ## Apache with mod_auth_openidc, and Caddy, for the documentation's commands (root on Debian gets it installed)
+	@tools/proxies.sh || [ "$$CI" != true ]
 
 .PHONY: redis
 redis: ## redis-server, for tests of limits that gateways share (root on Debian gets it installed)

@@ -20,7 +20,7 @@ type httpDoor struct{ listen, addressHeader string }
 
 func (h *httpDoor) define(flags *pflag.FlagSet) {
 	flags.StringVar(&h.listen, "listen-http", "",
-		"`HOST:PORT` to listen on for proxies that ask by HTTP: nginx, HAProxy, Traefik or Caddy (default none)")
+		"`HOST:PORT` to listen on for proxies that ask by HTTP: nginx, HAProxy, Caddy and others (default none)")
 	flags.StringVar(&h.addressHeader, "http-client-address-header", "",
 		"`HEADER` in which these proxies send the client's address, and which clients can't set (default none: the address is unknown)")
 }
