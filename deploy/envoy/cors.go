@@ -82,3 +82,11 @@ func (v *view) CORSExposed() string {
 	}
 	return strings.Join(corsAnswer, ", ")
 }
+
+// OriginPattern is an expression for the allowed origins.
+func (v *view) OriginPattern() string {
+	if slices.Contains(v.Origins, AnyOrigin) {
+		return ".+"
+	}
+	return alternatives(v.Origins)
+}

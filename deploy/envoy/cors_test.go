@@ -15,10 +15,15 @@ func TestCORS(t *testing.T) {
 	keys.publish("acme", k)
 	c := oneSecond
 	c.Server, c.Origins, c.OriginHeaders = keys.url(), []string{"https://app.example.com", "http://localhost:3000"}, []string{"x-trace"}
-	c.Routes, c.SignedLimits = []envoy.Route{{Path: "/admin", Scopes: []string{"admin"}}}, []string{"4/day"}
+	c.Routes, c.SignedLimits = []envoy.Route{
+		{Path: "/admin", Scopes: []string{"admin"}},
+		{Path: "/put", Methods: envoy.Words{"PUT"}, Scopes: []string{"admin"}},
+		{Prefix: "/open", Open: true},
+		{Path: "/open/put", Methods: envoy.Words{"PUT"}, Scopes: []string{"admin"}},
+	}, []string{"5/day"}
 	g := startGateway(t, c, keys)
 	const app = "Origin: https://app.example.com"
-	key := bearer(k.token(t, claims(c.Issuer("acme"), "rate_limit", limitClaim(4, "DAY"))))
+	key := bearer(k.token(t, claims(c.Issuer("acme"), "rate_limit", limitClaim(5, "DAY"))))
 	preflight := []string{"Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: authorization"}
 	for _, tt := range []struct {
 		name, method, target string
@@ -28,6 +33,11 @@ func TestCORS(t *testing.T) {
 	}{
 		{"a preflight", "OPTIONS", "/admin", append(preflight, app), 200, "https://app.example.com"},
 		{"a preflight of the other origin", "OPTIONS", "/", append(preflight, "Origin: http://localhost:3000"), 200, "http://localhost:3000"},
+		{"a preflight of a path with methods", "OPTIONS", "/put", append(preflight, app), 200, "https://app.example.com"},
+		{"a preflight below an open path", "OPTIONS", "/open/put", append(preflight, app), 200, "https://app.example.com"},
+		{"a stranger's preflight of a path with methods", "OPTIONS", "/put", append(preflight, "Origin: https://evil.test"), 401, ""},
+		{"a stranger's preflight below an open path", "OPTIONS", "/open/put", append(preflight, "Origin: https://evil.test"), 401, ""},
+		{"no preflight, with a key", "OPTIONS", "/put", []string{app, key, "Access-Control-Request-Method:"}, 405, ""},
 		{"a preflight of a stranger", "OPTIONS", "/", append(preflight, "Origin: https://app.example.com.evil.test"), 401, ""},
 		{"a preflight of no one", "OPTIONS", "/", preflight, 401, ""},
 		{"OPTIONS that is no preflight", "OPTIONS", "/", []string{app}, 401, "https://app.example.com"},

@@ -16,7 +16,9 @@ func TestEnvoyCORS(t *testing.T) {
 	setLimits(o, jwks.Attributes{Limits: []jwks.Limit{{Name: "two", Requests: 2, Seconds: 3600}}})
 	addr, stop := listenFor(t, s, envoytest.FreeAddr(t))
 	f := envoyWith(t, envoy.Config{Gateways: []string{addr}, Edge: envoy.Edge{
-		Origins: []string{"https://app.example.com"}, Routes: []envoy.Route{{Path: "/admin", Scopes: []string{"admin"}}},
+		Origins: []string{"https://app.example.com"}, Routes: []envoy.Route{
+			{Path: "/admin", Scopes: []string{"admin"}}, {Path: "/put", Methods: envoy.Words{"PUT"}, Scopes: []string{"admin"}},
+		},
 	}})
 	const app = "Origin: https://app.example.com"
 	key := auth(own(), payload("acme"))
@@ -35,6 +37,7 @@ func TestEnvoyCORS(t *testing.T) {
 	}
 	passed := f.reached()
 	ask("a preflight", "OPTIONS", "/admin", 200, preflight...)
+	ask("a preflight of a path with methods", "OPTIONS", "/put", 200, preflight...)
 	if f.reached() != passed {
 		t.Error("the preflight reached the API")
 	}
