@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -215,9 +216,12 @@ func suggestFlag(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%w; did you mean --%s?", err, strings.Join(near, " or --"))
 }
 
-// alike returns the names that resemble an unknown name. It uses cobra's suggestions, which work only for
-// commands.
+// alike returns the names that resemble an unknown one; only that of a variable in another case. It uses cobra's suggestions,
+// which work only for commands.
 func alike(name string, names []string) []string {
+	if slices.Contains(names, name) {
+		return []string{name}
+	}
 	// In a short name, two other characters make another word.
 	all := &cobra.Command{SuggestionsMinimumDistance: min(2, max(1, len(name)/3))}
 	for _, known := range names {
