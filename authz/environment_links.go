@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"time"
@@ -12,7 +11,8 @@ import (
 )
 
 // A link that opens several environments is stored as a link in each of them, so that each ends with the sessions of its
-// workspace. Their secrets are derived from that of the first, so that the link opens all of them.
+// workspace. Their hashes are derived from the secret of the first, so that the link opens all of them, and only through the
+// first: no text of a link has such a hash.
 
 // opens returns the further workspaces that a link opens, and adds the faults of the request.
 func (s *Service) opens(ctx context.Context, w *store.Workspace, r LinkRequest, bad *InputError) (further []string, err error) {
@@ -52,7 +52,7 @@ func (s *Service) newLinks(ctx context.Context, link store.Session, further []st
 	defer cancel()
 	for _, id := range further {
 		part := link
-		part.Workspace, part.Hash = id, sha256.Sum256([]byte(partOf(secret, id).Reveal()))
+		part.Workspace, part.Hash = id, partOf(secret, id)
 		if err := s.store.CreateSession(ctx, part); err != nil {
 			return "", store.Session{}, err
 		}
@@ -63,10 +63,9 @@ func (s *Service) newLinks(ctx context.Context, link store.Session, further []st
 	return secret, link, nil
 }
 
-// partOf returns the secret of a link's part for a further workspace.
-func partOf(link Secret, workspace string) Secret {
-	sum := sha256.Sum256([]byte("burnkey environment\x00" + workspace + "\x00" + link.Reveal()))
-	return Secret(base64.RawURLEncoding.EncodeToString(sum[:]))
+// partOf returns the hash of a link's part for a further workspace.
+func partOf(link Secret, workspace string) [sha256.Size]byte {
+	return sha256.Sum256([]byte("burnkey environment\x00" + workspace + "\x00" + link.Reveal()))
 }
 
 // Opened is a session that a link opened, and its secret.
@@ -88,10 +87,10 @@ func (s *Service) StartFurther(ctx context.Context, link Secret, session *store.
 	}
 	for _, of := range family {
 		part := partOf(link, of.ID)
-		if _, err := s.Link(ctx, part); of.ID == w.ID || errors.Is(err, ErrNoSession) {
+		if _, err := s.openedBy(ctx, part, store.KindLink); of.ID == w.ID || errors.Is(err, ErrNoSession) {
 			continue
 		}
-		secret, begun, err := s.StartSession(ctx, part, session.Embedded)
+		secret, begun, err := s.startSession(ctx, part, session.Embedded)
 		if errors.Is(err, ErrNoSession) {
 			continue
 		}

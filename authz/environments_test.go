@@ -1,6 +1,8 @@
 package authz_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -201,5 +203,17 @@ func TestALinkOpensItsEnvironments(t *testing.T) {
 	}
 	if got := open(all); !slices.Equal(got, []string{"acme-stage"}) {
 		t.Errorf("after the end of one, it opens %q", got)
+	}
+	// An ended link opens nothing: its holder can compute no text that opens a part by itself.
+	ended := s.link(authz.LinkRequest{Environments: []string{"acme-test"}})
+	if _, err := s.EndSessions(t.Context(), "acme", "cust_1"); err != nil {
+		t.Fatal(err)
+	}
+	part := "burnkey environment\x00acme-test\x00" + ended.Reveal()
+	sum := sha256.Sum256([]byte(part))
+	for _, text := range []string{ended.Reveal(), part, base64.RawURLEncoding.EncodeToString(sum[:])} {
+		if _, session, err := s.StartSession(t.Context(), authz.Secret(text), false); !errors.Is(err, authz.ErrNoSession) {
+			t.Errorf("an ended link opens %s: %v", session.Workspace, err)
+		}
 	}
 }

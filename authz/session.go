@@ -64,11 +64,16 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 	if len(link) != secretLen {
 		return "", store.Session{}, ErrNoSession
 	}
+	return s.startSession(ctx, sha256.Sum256([]byte(link.Reveal())), embedded)
+}
+
+// startSession is StartSession by the link's hash.
+func (s *Service) startSession(ctx context.Context, link [sha256.Size]byte, embedded bool) (Secret, store.Session, error) {
 	secret, hash := newSecret()
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	opened := store.Session{Hash: hash, Kind: store.KindSession, Embedded: embedded}
-	session, err := s.exchange(ctx, sha256.Sum256([]byte(link.Reveal())), opened)
+	session, err := s.exchange(ctx, link, opened)
 	if err != nil {
 		return "", store.Session{}, err
 	}
@@ -129,7 +134,12 @@ func (s *Service) opened(ctx context.Context, secret Secret, kind string) (store
 	if len(secret) != secretLen {
 		return store.Session{}, ErrNoSession
 	}
-	session, err := s.store.Session(ctx, sha256.Sum256([]byte(secret.Reveal())), s.Now())
+	return s.openedBy(ctx, sha256.Sum256([]byte(secret.Reveal())), kind)
+}
+
+// openedBy returns the link or session with this hash. Errors: ErrNoSession.
+func (s *Service) openedBy(ctx context.Context, hash [sha256.Size]byte, kind string) (store.Session, error) {
+	session, err := s.store.Session(ctx, hash, s.Now())
 	if errors.Is(err, ErrNotFound) || err == nil && session.Kind != kind {
 		return store.Session{}, ErrNoSession
 	}
