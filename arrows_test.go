@@ -103,7 +103,7 @@ var arrows = map[string]arrow{
 	},
 	"gateway/extauthz": {
 		imports: []string{"jwks", "gateway", "internal/spans", "internal/traces"},
-		tests:   []string{"gateway/gatewaytest", "deploy/envoy", "deploy/envoy/envoytest"},
+		tests:   []string{"gateway/gatewaytest", "deploy/envoy", "deploy/envoy/envoytest", "authz/portal/portaltest"},
 	},
 	"gateway/httpauth": {
 		imports: []string{"jwks", "gateway", "internal/spans", "internal/traces"},

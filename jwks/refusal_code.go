@@ -16,7 +16,8 @@ type RefusalCode struct {
 	Title  string
 }
 
-// refusalCodes lists all codes; only rendered configurations of Envoy have body_too_large. docs/reference/refusals.md explains each.
+// refusalCodes lists all codes; only rendered configurations of Envoy have body_too_large, user_missing and user_invalid.
+// docs/reference/refusals.md explains each.
 var refusalCodes = []RefusalCode{
 	{"bad_request", http.StatusBadRequest, "Malformed credential"},
 	{"two_keys", http.StatusBadRequest, "Two different API keys"},
@@ -32,6 +33,8 @@ var refusalCodes = []RefusalCode{
 	{"environment", http.StatusUnauthorized, "API key of another environment"},
 	{"audience", http.StatusUnauthorized, "API key for another API"},
 	{"signature", http.StatusUnauthorized, "Wrong signature"},
+	{"user_missing", http.StatusUnauthorized, "Missing user"},
+	{"user_invalid", http.StatusUnauthorized, "Invalid token of a user"},
 	{"scope", http.StatusForbidden, "Missing scope"},
 	{"address", http.StatusForbidden, "Address not allowed"},
 	{"body_too_large", http.StatusRequestEntityTooLarge, "Body too large"},

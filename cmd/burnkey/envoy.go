@@ -42,7 +42,7 @@ func envoyConfigCommand() *cobra.Command {
 			if err := cmp.Or(limits.set(&c, mode), edge.set(&c)); err != nil {
 				return err
 			}
-			if err := notEmpty(cmd.Flags(), "workspace", "audience", "signed-limit", "cors-origin", "cors-header"); err != nil {
+			if err := notEmpty(cmd.Flags(), "workspace", "audience", "user-audience", "signed-limit", "cors-origin", "cors-header"); err != nil {
 				return err
 			}
 			var err error
@@ -89,7 +89,7 @@ func envoyConfigCommand() *cobra.Command {
 	flags.BoolVar(&c.StripAuthorization, "strip-authorization", false,
 		"remove the headers that contain the key before the API, in mode pull; a query parameter is always removed")
 	flags.BoolVar(&c.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
-	flags.StringVar(&c.CAFile, "ca-file", "", "`FILE` with CA certificates for an https server (default the system's)")
+	flags.StringVar(&c.CAFile, "ca-file", "", "`FILE` with CA certificates for an https server or --user-jwks (default the system's)")
 	flags.StringVar(&c.ServiceName, "service-name", "", "host of the ESPv2 document (default "+envoy.DefaultServiceName+")")
 	choices(cmd, "format", "bootstrap", "filter", "espv2")
 	choices(cmd, "mode", "pull", "gateway")

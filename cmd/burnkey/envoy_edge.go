@@ -24,6 +24,10 @@ func (e *edgeFlags) flags(cmd *cobra.Command, c *envoy.Config) {
 	flags.StringVar(&e.scheme, "openapi-scheme", "", "`NAME` of the security scheme of keys, if the OpenAPI document has several")
 	flags.StringArrayVar(&c.Open, "open", nil,
 		"path that needs no key, after an optional list of methods: 'GET /healthz', 'GET,POST /public/*'; may be repeated")
+	flags.StringVar(&c.UserIssuer, "user-issuer", "",
+		"`URL` of the OpenID provider whose tokens, in Authorization, identify users (default none); with --credential header:NAME for keys")
+	flags.StringVar(&c.UserJWKS, "user-jwks", "", "`URL` of the provider's keys: its jwks_uri")
+	flags.StringSliceVar(&c.UserAudiences, "user-audience", nil, "audience of users' tokens, such as the client's id; may be repeated")
 	flags.StringSliceVar(&c.Origins, "cors-origin", nil,
 		"`ORIGIN` of pages that browsers let call the API, such as https://app.example.com; may be repeated; * for all")
 	flags.StringSliceVar(&c.OriginHeaders, "cors-header", nil, "`NAME` of another request header that these pages may send; may be repeated")

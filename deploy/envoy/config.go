@@ -87,7 +87,7 @@ type Config struct {
 
 	Edge
 
-	// CAFile contains the CA certificates for an https Server.
+	// CAFile contains the CA certificates for an https Server and UserJWKS.
 	CAFile string
 	// ServiceName is the host in the ESPv2 document.
 	ServiceName string
@@ -130,12 +130,10 @@ func (c Config) Validate() error {
 		return c.validateGateways()
 	}
 	_, _, err := serverAddress(c.Server)
-	err = cmp.Or(err, c.checkPublicURL(), c.checkWorkspaces(), checkCache(c.Cache), c.checkLimits())
+	err = cmp.Or(err, c.checkPublicURL(), c.checkWorkspaces(), checkCache(c.Cache), c.checkLimits(), c.checkCAFile())
 	switch {
 	case err != nil:
 		return err
-	case c.CAFile != "" && !path.IsAbs(c.CAFile):
-		return fieldError("ca-file", "must be an absolute path, not %q", c.CAFile)
 	case c.TokenPrefix != "" && !jwks.IsPrefix(c.TokenPrefix):
 		return fieldError("token-prefix", "must match %s, which %q does not", jwks.PrefixPattern, c.TokenPrefix)
 	case c.ServiceName != "" && !hostName.MatchString(c.ServiceName):
@@ -163,7 +161,7 @@ func (c Config) validateGateways() error {
 		{"token-prefix", c.TokenPrefix != "", ": burnkey gateway knows the prefix of each workspace"},
 		{"require-expiration", c.RequireExpiration, elsewhere},
 		{"cache", c.Cache != 0 && c.Cache != DefaultCache, ": burnkey gateway gets changes as they are made"},
-		{"ca-file", c.CAFile != "", ": burnkey gateway uses the system's certificates or those of SSL_CERT_FILE"},
+		{"ca-file", c.CAFile != "" && c.UserIssuer == "", ": burnkey gateway uses the system's certificates or those of SSL_CERT_FILE"},
 		{"limits", len(c.SignedLimits)+len(c.LimitServices) > 0, ": burnkey gateway holds all limits"},
 		{"limits-down", c.RefuseWithoutLimits, ": without burnkey gateway, all requests are refused"},
 		{"service-name", c.ServiceName != "", ": it is for ESPv2's document"},
@@ -172,7 +170,14 @@ func (c Config) validateGateways() error {
 			return fieldError(f.flag, "has no effect with --mode gateway%s", f.detail)
 		}
 	}
-	return cmp.Or(c.checkPublicURL(), c.checkAddresses())
+	return cmp.Or(c.checkPublicURL(), c.checkCAFile(), c.checkAddresses())
+}
+
+func (c Config) checkCAFile() error {
+	if c.CAFile != "" && !path.IsAbs(c.CAFile) {
+		return fieldError("ca-file", "must be an absolute path, not %q", c.CAFile)
+	}
+	return nil
 }
 
 func (c Config) checkPublicURL() error {

@@ -14,6 +14,11 @@ type Edge struct {
 	// methods, only GET is open. A path that ends in /* also matches everything below.
 	Open []string
 
+	// UserIssuer is the OpenID provider whose tokens, in Authorization, identify users; its keys are at UserJWKS, and tokens
+	// must be for one of UserAudiences. Places must then be one header. If empty, only keys are verified.
+	UserIssuer, UserJWKS string
+	UserAudiences        []string
+
 	// Origins are those of the pages that browsers let call the API (CORS): exact ones, or AnyOrigin alone. Cookies are never
 	// allowed, since a key is sent explicitly. OriginHeaders are request headers that such pages may send, besides the usual ones.
 	Origins, OriginHeaders []string
@@ -51,8 +56,8 @@ func (c Config) checkEdge() error {
 	if _, size := parseSize(c.MaxBody); size != nil {
 		return fieldError("max-body", "%v", size)
 	}
-	return cmp.Or(err, c.checkCORS(), checkTimeout("timeout", c.Timeout), checkTimeout("idle-timeout", c.IdleTimeout), c.checkTLS(),
-		c.checkTracing())
+	return cmp.Or(err, c.checkUser(), c.checkCORS(), checkTimeout("timeout", c.Timeout), checkTimeout("idle-timeout", c.IdleTimeout),
+		c.checkTLS(), c.checkTracing())
 }
 
 // edgeFlag returns the flag of a part of Edge that is set.
@@ -66,6 +71,7 @@ func (c Config) edgeFlag() string {
 	}{
 		{"routes", len(c.Routes) > 0},
 		{"open", len(c.Open) > 0},
+		{"user-issuer", c.UserIssuer != ""},
 		{"cors-origin", len(c.Origins) > 0},
 		{"timeout", c.Timeout != 0},
 		{"websocket", len(c.WebSockets) > 0},

@@ -30,8 +30,12 @@ func (v *view) Decision() string {
 		filter, accepted = "envoy.filters.http.ext_authz", "workspace"
 		refused = "response.code_details == 'ext_authz_error' || " + has(filter, "refused")
 	}
+	accepts := has(filter, accepted)
+	if v.UserIssuer != "" {
+		accepts = fmt.Sprintf("(%s || %s)", accepts, has("envoy.filters.http.jwt_authn", "burnkey_user"))
+	}
 	return fmt.Sprintf("%s || response.code_details.contains('[burnkey-') || response.code_details.startsWith('jwt_authn_access_denied{')"+
-		" ? 'refused' : %s ? 'accepted' : 'open'", refused, has(filter, accepted))
+		" ? 'refused' : %s ? 'accepted' : 'open'", refused, accepts)
 }
 
 // has returns a CEL expression: a filter has set a value.

@@ -25,6 +25,8 @@ type Route struct {
 	// Scopes are all required, and one of Audiences.
 	Scopes    Words `yaml:"scopes"`
 	Audiences Words `yaml:"audience"`
+	// Require is RequireKey (the default), RequireUser, RequireBoth or RequireEither. All but the first need UserIssuer.
+	Require string `yaml:"require"`
 	// Name is the one by which limits know the route.
 	Name string `yaml:"route"`
 
@@ -96,8 +98,12 @@ func (r *Route) checkRequirements() error {
 	switch {
 	case r.Name != "" && !workspaceID.MatchString(r.Name):
 		return fmt.Errorf("route: must match %s, which %q does not", workspaceID, r.Name)
-	case r.Open && (r.Requires() || r.Name != ""):
-		return fmt.Errorf("open: cannot be combined with scopes, audience or route")
+	case r.Open && (r.Requires() || r.Name != "" || r.Require != ""):
+		return fmt.Errorf("open: cannot be combined with scopes, audience, require or route")
+	case !slices.Contains([]string{"", RequireKey, RequireUser, RequireBoth, RequireEither}, r.Require):
+		return fmt.Errorf("require: must be key, user, both or either, not %q", r.Require)
+	case r.Requires() && !r.needsKey():
+		return fmt.Errorf("require: must be key or both with scopes or audience, which are those of keys")
 	case r.Open && r.Prefix != "" && strings.Trim(r.Prefix, "/") == "":
 		return fmt.Errorf("open: must not be the whole API")
 	}

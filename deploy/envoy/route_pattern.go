@@ -47,14 +47,16 @@ func (r *Route) checkPattern() error {
 
 // expression returns an RE2 expression for the whole path, which Envoy has normalized: . and .. and empty segments are
 // resolved, and letters, digits and -._~ are not percent-encoded. A route with requirements also matches the spellings that
-// many APIs treat as the same: another case, and a slash at the end. An open route matches no spelling but its own.
+// many APIs treat as the same: another case, and a slash at the end. An open route matches no spelling but its
+// own, and nor does one where a user replaces the key.
 func (r Route) expression() string {
 	_, text := r.pattern()
-	if r.Prefix != "" || !r.Open {
+	exact := r.Open || r.Require == RequireEither
+	if r.Prefix != "" || !exact {
 		text = strings.TrimRight(text, "/")
 	}
 	var b strings.Builder
-	if !r.Open {
+	if !exact {
 		b.WriteString("(?i)")
 	}
 	last := 0
@@ -66,7 +68,7 @@ func (r Route) expression() string {
 	switch {
 	case r.Prefix != "":
 		b.WriteString("(?:/.*)?")
-	case !r.Open:
+	case !exact:
 		b.WriteString("/?")
 	}
 	return b.String()

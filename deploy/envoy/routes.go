@@ -64,6 +64,9 @@ type routeView struct {
 	*view // of the whole configuration
 	Route
 	Path, MethodNames string // expressions
+	KeyIn             string // the header that requests must have, if only those with a key have this route
+	NeedsUser         bool
+	Disabled          []string // names of filters
 	// Allow is not empty if all methods but these are refused.
 	Allow string
 }
@@ -110,9 +113,10 @@ func inline(pairs ...string) (string, error) {
 func (v *view) RouteViews() (all []routeView) {
 	for group := range v.samePath() {
 		for _, r := range group {
-			all = append(all, routeView{view: v, Route: r, Path: r.expression(), MethodNames: strings.Join(r.allMethods(), "|")})
+			all = append(all, v.byKey(r)...)
 		}
-		if i := slices.IndexFunc(group, Route.Requires); i >= 0 && len(group[len(group)-1].Methods) > 0 {
+		strict := func(r Route) bool { return r.Requires() || r.needsUser() }
+		if i := slices.IndexFunc(group, strict); i >= 0 && len(group[len(group)-1].Methods) > 0 {
 			all = append(all, routeView{view: v, Route: group[i], Path: group[i].expression(), Allow: allow(group)})
 		}
 	}

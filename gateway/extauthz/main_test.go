@@ -12,12 +12,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/burnkey/burnkey/authz/portal/portaltest"
 	"github.com/burnkey/burnkey/gateway"
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(portaltest.Main(m)) }
 
 var (
 	check, eventually   = testkit.Check, testkit.Eventually
