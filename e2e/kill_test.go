@@ -27,7 +27,8 @@ func TestE2EKilled(t *testing.T) {
 	admin.mustCreate(t, "acme")
 	l := newLedger()
 	minting := 0
-	for round := range rounds {
+	// A busy machine needs more rounds until there was enough to lose.
+	for round := 0; round < rounds || round < 4*rounds && !l.hasWorked(rounds); round++ {
 		rng := func(client int) *rand.Rand { return rand.New(rand.NewPCG(seed, uint64(round*(clients+1)+client))) }
 		sending := make(chan struct{})
 		var working sync.WaitGroup
@@ -50,7 +51,7 @@ func TestE2EKilled(t *testing.T) {
 	t.Logf("%d kills: %d issues and %d revocations acknowledged and kept; of %d issues and %d revocations in flight, %d and %d had happened",
 		rounds, l.issues, l.revocations, l.openIssues, l.openRevocations, l.madeIssues, l.madeRevocations)
 	t.Logf("%d minting processes ended with their server; version %d", minting, l.highest)
-	if l.issues < rounds || l.revocations == 0 || l.openIssues == 0 {
+	if !l.hasWorked(rounds) {
 		t.Error("the server had too little to do for this to show anything")
 	}
 	if minting == 0 && runtime.GOOS == "linux" {

@@ -37,6 +37,11 @@ func newLedger() *ledger {
 	return &ledger{entries: make(map[string]*entry), versions: make(map[uint64]bool)}
 }
 
+// hasWorked reports whether kills could have lost something.
+func (l *ledger) hasWorked(rounds int) bool {
+	return l.issues >= rounds && l.revocations > 0 && l.openIssues > 0
+}
+
 // acknowledge records the version of a change.
 func (l *ledger) acknowledge(t *testing.T, version uint64) {
 	if l.versions[version] {

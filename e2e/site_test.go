@@ -49,11 +49,11 @@ func clean(t *testing.T, p *portaltest.Page, url string) {
 }
 
 // TestE2ESite reads every page of the documentation in a browser. The other cases than "light", and axe, check what
-// differs little between pages, so they read every fourth page, or every BURNKEY_E2E_SITE_STEPth.
+// differs little between pages, so they read every eighth page, or every BURNKEY_E2E_SITE_STEPth.
 func TestE2ESite(t *testing.T) {
 	t.Parallel()
 	url, pages := site(t)
-	step := scale(t, "BURNKEY_E2E_SITE_STEP", 4, 10)
+	step := scale(t, "BURNKEY_E2E_SITE_STEP", 8, 20)
 	for name, o := range map[string]portaltest.PageOptions{
 		"light":          {},
 		"dark":           {Dark: true},
