@@ -53,8 +53,8 @@ func (c *keyChange) setCeiling(k *store.Key) {
 	}
 }
 
-// withGranted returns a ceiling of scopes, if there is one, with the scopes of the key that it lacks. The grant of
-// a scope must not take others away.
+// withGranted returns the ceiling with the key's scopes added, or nil if the key has no ceiling of scopes. Granting a scope
+// must not remove others from the ceiling.
 func withGranted(ceiling, scopes []string) []string {
 	if ceiling == nil {
 		return nil

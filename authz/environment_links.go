@@ -10,11 +10,11 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A link that opens several environments is stored as a link in each of them, so that each ends with the sessions of its
-// workspace. Their hashes are derived from the secret of the first, so that the link opens all of them, and only through the
-// first: no text of a link has such a hash.
+// A link that opens several environments is stored as the link itself and a part for each further workspace. Ending the
+// sessions of a workspace therefore also ends its part. The hash of a part is derived from the link's secret and is never
+// the hash of a valid link, so a part can only be opened through its link.
 
-// opens returns the further workspaces that a link opens, and adds the faults of the request.
+// opens returns the further workspaces that a link opens, and adds the request's errors to bad.
 func (s *Service) opens(ctx context.Context, w *store.Workspace, r LinkRequest, bad *InputError) (further []string, err error) {
 	var family []store.Workspace
 	if len(r.Environments) > 0 {

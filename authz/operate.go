@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// ExpiresSoon is how long before its expiry an overview counts a key as expiring.
+	// ExpiresSoon is the time before its expiry during which an overview counts a key as expiring.
 	ExpiresSoon = 30 * 24 * time.Hour
-	// RefusedLately is how long ago an overview counts refusals.
+	// RefusedLately is the period, up to now, whose refusals an overview counts.
 	RefusedLately = 24 * time.Hour
 	// MostCounted bounds the keys that an overview counts, and MostEvents its requests and refusals.
 	MostCounted = 200_000

@@ -67,7 +67,7 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 	return s.startSession(ctx, sha256.Sum256([]byte(link.Reveal())), embedded)
 }
 
-// startSession is StartSession by the link's hash.
+// startSession is like StartSession, but takes the link's hash.
 func (s *Service) startSession(ctx context.Context, link [sha256.Size]byte, embedded bool) (Secret, store.Session, error) {
 	secret, hash := newSecret()
 	ctx, cancel := settle(ctx)

@@ -98,7 +98,7 @@ func TestTokenPrefixInput(t *testing.T) {
 
 func equal(a, b jwks.Settings) bool { return a.Equal(&b) }
 
-// A key that is stored after its workspace took on a prefix has it, even if its request came before.
+// A token gets the prefix that its workspace has when the key is stored, even if the key was requested before the prefix was set.
 func TestTokenPrefixIsThatOfTheTransaction(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

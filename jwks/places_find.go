@@ -109,7 +109,8 @@ func authorization(headers []HeaderField) (value string, no *Refusal) {
 	return value, nil
 }
 
-// readHeaderPlace reads a header of its own. No key contains a comma.
+// readHeaderPlace reads the key from a header other than Authorization. It splits values at commas, since proxies join repeated
+// headers with commas, and no key contains one.
 func readHeaderPlace(f *Found, bit uint8, name string, headers []HeaderField) *Refusal {
 	for i := range headers {
 		if !strings.EqualFold(headers[i].Name, name) {

@@ -37,7 +37,7 @@ func FuzzCutPrefix(f *testing.F) {
 	})
 }
 
-// A Verifier requires the prefix of the workspace if it knows it.
+// A Verifier that knows the settings of the workspace requires the workspace's prefix.
 func TestVerifyPrefix(t *testing.T) {
 	token := ownPair().token(testPayload)
 	issued := time.Unix(testIssued, 0)

@@ -13,7 +13,7 @@ type Refusal struct {
 	Reason string
 	Status int
 	// OAuth is the error code of RFC 6750 section 3.1. It is empty if the client sent no token or is not at
-	// fault, and if no code fits.
+	// fault, or if no code fits.
 	OAuth string
 	// Detail is valid as an error_description (RFC 6750 section 3) and quotes nothing from the request.
 	Detail string

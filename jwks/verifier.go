@@ -106,8 +106,8 @@ func (c *Claims) names(audience []string) bool {
 	return false
 }
 
-// saysExpired reports whether a token says that it has expired. Its key is no longer published, so nobody can verify the
-// token; but the client learns more than that the key is gone, and an Envoy that verifies tokens answers the same.
+// saysExpired reports whether a token says that it has expired. Its key is no longer published, so the signature can't be
+// verified. But "expired" tells the client more than "unknown", and an Envoy that verifies tokens answers the same.
 func (v *Verifier) saysExpired(jwt string) bool {
 	parsed, err := Parse(jwt)
 	if err != nil {

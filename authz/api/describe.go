@@ -113,7 +113,7 @@ var schemaTexts = map[string]string{
 	"Actor": "The caller or person that did it", "Field": "An invalid field of the input", "OfferedScope": "A scope that keys may have",
 	"Policy": "Limits of the workspace's keys", "Portal": "How the workspace's page looks, and how people log in to it",
 	"OIDC":    "An OpenID provider for logins to the portal",
-	"Ceiling": "Values of the producer, which the key's owner cannot exceed in the portal",
+	"Ceiling": "Values set by the producer, which the key's owner cannot exceed in the portal",
 	"JWK":     "A public key (RFC 7517)", "Key": "A key, without its token",
 	"EnvironmentRef": "An environment of a workspace",
 	"KeyState":       "The part of a key that is shown without the scope keys:read",

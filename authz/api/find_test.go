@@ -6,7 +6,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// A key is found by its id or kid, by management keys that may read its workspace. For others it does not exist.
+// Management keys that may read a workspace find its keys by id or kid. To all others, these keys do not exist.
 func TestFindKey(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

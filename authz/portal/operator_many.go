@@ -44,7 +44,7 @@ type manyPage struct {
 	Failed               bool
 }
 
-// Actions returns the choices of Do.
+// Actions returns the possible values of Do.
 func (p *manyPage) Actions() []string { return manyActions }
 
 // Revokes reports whether the action can't be undone.

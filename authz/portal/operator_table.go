@@ -149,7 +149,7 @@ type headOf struct {
 	By    string
 }
 
-// Head returns the data for the head of a column by which the page's table can be sorted.
+// Head returns the data for the header of a sortable column in the page's table.
 func (p *view) Head(by string) part {
 	return p.With(headOf{p.Content.(interface{ table() *keyTable }).table(), by})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// The page shows a token with the prefix of its workspace, and operators find its key by it.
+// The page shows a new token with its workspace's prefix. Operators find the key by the token with or without the prefix.
 func TestTokenPrefix(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -87,7 +87,7 @@ func envoyConfigCommand() *cobra.Command {
 	credentialFlag(flags, &credentials)
 	flags.StringVar(&c.TokenPrefix, "token-prefix", "", "`PREFIX` of all tokens, in mode pull (default none); tokens without it are refused")
 	flags.BoolVar(&c.StripAuthorization, "strip-authorization", false,
-		"remove the headers that contain the key before the API, in mode pull; a query parameter is always removed")
+		"in mode pull, remove the headers that contain the key before requests reach the API; a query parameter is always removed")
 	flags.BoolVar(&c.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
 	flags.StringVar(&c.CAFile, "ca-file", "", "`FILE` with CA certificates for an https server or --user-jwks (default the system's)")
 	flags.StringVar(&c.ServiceName, "service-name", "", "host of the ESPv2 document (default "+envoy.DefaultServiceName+")")

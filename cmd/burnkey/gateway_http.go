@@ -56,7 +56,7 @@ func (h *httpDoor) options(log *slog.Logger, metrics httpauth.Metrics, tracer *t
 	return httpauth.Options{AddressHeader: h.addressHeader, Log: log, Metrics: metrics, Tracer: tracer}
 }
 
-// A door serves the decisions of a gateway by one protocol.
+// A door serves the decisions of a gateway over one protocol.
 type door struct {
 	server interface {
 		Serve(ctx context.Context, l net.Listener, drain time.Duration) error

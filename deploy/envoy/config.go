@@ -58,7 +58,7 @@ type Config struct {
 
 	// Places are the places of a request from which a key is read. burnkey gateway must have the same.
 	Places jwks.Places
-	// StripAuthorization removes the headers that contain the key before the API.
+	// StripAuthorization removes the headers that contain the key before requests reach the API.
 	StripAuthorization bool
 
 	// TokenPrefix is the prefix that every token must have. Mode gateway needs none: burnkey gateway follows those of the

@@ -38,7 +38,7 @@ func (v *view) Decision() string {
 		" ? 'refused' : %s ? 'accepted' : 'open'", refused, accepts)
 }
 
-// has returns a CEL expression: a filter has set a value.
+// has returns a CEL expression that is true if a filter has set a value in the metadata.
 func has(filter, value string) string {
 	return fmt.Sprintf("('%[1]s' in metadata.filter_metadata && '%[2]s' in metadata.filter_metadata['%[1]s'])", filter, value)
 }

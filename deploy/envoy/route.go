@@ -27,7 +27,7 @@ type Route struct {
 	Audiences Words `yaml:"audience"`
 	// Require is RequireKey (the default), RequireUser, RequireBoth or RequireEither. All but the first need UserIssuer.
 	Require string `yaml:"require"`
-	// Name is the one by which limits know the route.
+	// Name is the route's name in limits.
 	Name string `yaml:"route"`
 
 	// Timeout is that of the whole answer, and IdleTimeout that of a silent one. They replace those of Edge. Stream takes off

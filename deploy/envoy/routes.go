@@ -79,7 +79,7 @@ func (r routeView) HasScope(scope string) string {
 	return "(?:.* )?" + alternatives([]string{scope}) + "(?: .*)?"
 }
 
-// Extensions are the requirements as burnkey gateway reads them.
+// Extensions returns the route's requirements and name in the form that burnkey gateway reads.
 func (r routeView) Extensions() (string, error) {
 	return inline("scopes", strings.Join(r.Scopes, " "), "audience", strings.Join(r.Audiences, " "), "route", r.Name)
 }
@@ -128,7 +128,7 @@ func (v *view) HasRequirements() bool {
 	return v.Gateway == nil && slices.ContainsFunc(v.routes, Route.Requires)
 }
 
-// samePath returns the routes of each path.
+// samePath yields the routes in groups, one group for each path.
 func (v *view) samePath() iter.Seq[[]Route] {
 	return func(yield func([]Route) bool) {
 		for rest := v.routes; len(rest) > 0; {

@@ -49,7 +49,7 @@ func checkTimeout(flag string, d time.Duration) error {
 
 var sizeText = regexp.MustCompile(`^([1-9][0-9]{0,8})(KiB|MiB)?$`)
 
-// parseSize returns a number of bytes, or 0 for an empty text.
+// parseSize parses a size such as 1MiB into bytes. An empty string is 0.
 func parseSize(text string) (uint64, error) {
 	if text == "" {
 		return 0, nil
@@ -115,7 +115,7 @@ func (v *view) LimitsBodies() bool {
 // BodyLimitOf is the limit of all requests in bytes, or 0.
 func (v *view) BodyLimitOf() uint64 { return mustSize(v.MaxBody) }
 
-// mustSize is parseSize for a text that was checked.
+// mustSize is parseSize for a string that is known to be valid.
 func mustSize(text string) uint64 {
 	n, _ := parseSize(text)
 	return n

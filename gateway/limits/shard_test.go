@@ -84,7 +84,7 @@ func TestFullTableDropsTheIdleFirst(t *testing.T) {
 	}
 }
 
-// A flood of addresses drops no count of a key, whatever the counts of the addresses are worth, and they still count.
+// A flood of addresses evicts no count of a key, however much the addresses' own counts are worth. Addresses are still counted.
 func TestAddressesPushOutNoKeys(t *testing.T) {
 	t.Parallel()
 	const entries = 16 * minEntries // large shards, over which keys spread evenly enough

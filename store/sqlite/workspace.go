@@ -63,7 +63,7 @@ func createWorkspace(t *tx, w store.Workspace, tombstone jwks.Key) (store.Worksp
 	return w, t.locked(rows.Unsettled(w)).Settle(&w)
 }
 
-// fillWorkspace stores the settings and the tombstone of a new workspace.
+// fillWorkspace stores what belongs to a new workspace: settings, logo, tombstone, the first change and the audit entry.
 func fillWorkspace(t *tx, w store.Workspace, logo []byte, tombstone jwks.Key) error {
 	if err := storeSettings(t, w); err != nil {
 		return err

@@ -51,7 +51,7 @@ func (c *GRPCClient) Call(t testing.TB, authorization string) *status.Status {
 	return status.Convert(err)
 }
 
-// Watch calls a method that streams, and returns the status before the first message.
+// Watch calls a streaming method. It returns OK if a message arrives, or else the status with which the call ended.
 func (c *GRPCClient) Watch(t testing.TB, authorization string) *status.Status {
 	t.Helper()
 	ctx, cancel := c.context(t, authorization)
