@@ -99,7 +99,6 @@ func (c *customer) create(name string) string {
 	c.Fill(portaltest.Label("Name"), name)
 	c.Check(portaltest.Label("maps:read"), true)
 	c.Check(portaltest.Label("30 days"), true)
-	c.Check(portaltest.Label("Test"), true)
 	c.look("new")
 	c.Follow(portaltest.Role("button", "Create key"))
 	return c.token()
