@@ -113,7 +113,9 @@ var bindings = map[string]binding{
 	"create-workspace": {in: client.NewWorkspace{}, out: client.Workspace{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.CreateWorkspace(ctx, client.NewWorkspace{}))
 	}},
-	"list-workspaces": {out: workspaceList{}, call: func(ctx context.Context, c *client.Client) error { return page(ctx, c.Environments("{ws}")) }},
+	"list-workspaces": {out: workspaceList{}, call: func(ctx context.Context, c *client.Client) error {
+		return page(ctx, c.Environments("{ws}"))
+	}},
 	"get-workspace": {out: client.Workspace{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.Workspace(ctx, "{ws}"))
 	}},

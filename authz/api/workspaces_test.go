@@ -7,7 +7,8 @@ import (
 )
 
 var workspaceMembers = []string{
-	"id", "name", "audiences", "allow_never_expires", "environment", "issuer", "jwks_uri", "policy", "portal", "version", "created_at", "updated_at",
+	"id", "name", "audiences", "allow_never_expires", "environment", "issuer", "jwks_uri",
+	"policy", "portal", "version", "created_at", "updated_at",
 	"usage_since", "usage_until", "usage_reported_at",
 }
 

@@ -168,7 +168,8 @@ func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, t
 		t.Errorf("%d keys would go", got)
 	}
 	for _, path := range []string{
-		"/keys?q=none", "/owner?owner=cust_1", "/keys/new?owner=cust_1", "/audit", "/audit?since=2026-01-01&result=refused", "/audit?key=x", "/settings",
+		"/keys?q=none", "/owner?owner=cust_1", "/keys/new?owner=cust_1", "/audit", "/audit?since=2026-01-01&result=refused", "/audit?key=x",
+		"/settings",
 		"/none", "/revoke?unused=3",
 	} {
 		p.Open(root + path)

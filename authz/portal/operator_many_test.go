@@ -154,9 +154,11 @@ func TestChangeMany(t *testing.T) {
 		query   string // of the preview
 		changed func(store.Key) bool
 	}{
-		"pause":  {"do=pause", func(k store.Key) bool { return !k.SuspendedAt.IsZero() && k.SuspendedReason == "why" }},
-		"plan":   {"do=plan&value=gold", func(k store.Key) bool { return k.Plan == "gold" }},
-		"scopes": {"do=scopes&value=maps:read+maps:new", func(k store.Key) bool { return slices.Equal(k.Scopes, []string{"maps:read", "maps:new"}) }},
+		"pause": {"do=pause", func(k store.Key) bool { return !k.SuspendedAt.IsZero() && k.SuspendedReason == "why" }},
+		"plan":  {"do=plan&value=gold", func(k store.Key) bool { return k.Plan == "gold" }},
+		"scopes": {"do=scopes&value=maps:read+maps:new", func(k store.Key) bool {
+			return slices.Equal(k.Scopes, []string{"maps:read", "maps:new"})
+		}},
 		"expiry": {"do=expiry&value=2026-03-20", func(k store.Key) bool { return k.ExpiresAt.Format(time.DateOnly) == "2026-03-20" }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -114,7 +114,7 @@ func TestRouteFaults(t *testing.T) {
 		"routes: {":                         "line 1",
 		"swagger: '2.0'":                    "must be OpenAPI 3, not Swagger 2.0",
 
-		"routes: [{scopes: x}]":                                                      "route 1 (): must have exactly one of path, prefix and path_template",
+		"routes: [{scopes: x}]":                                                      "route 1 (): must have exactly one of path, prefix and",
 		"routes: [{path: /a, prefix: /b}]":                                           "exactly one of",
 		"routes: [{path: a}]":                                                        "path: must begin with /",
 		"routes: [{path: '/a b'}]":                                                   "path: must begin with /",

@@ -230,7 +230,7 @@ func environmentRenamed(e env) {
 	e.consistent("acme-test")
 }
 
-// planOf returns a plan's requests in a minute and whether it is inherited, as "10 true". It is empty if there is none.
+// planOf returns a plan's requests in a minute and whether it is inherited, as "10 true"; empty: no such plan.
 func (e env) planOf(workspace, name string) string {
 	e.Helper()
 	l, err := e.Limits(e.ctx, workspace, jwks.OnPlan, name)
