@@ -105,7 +105,7 @@ func (silent) Check(ctx context.Context, _ *authv3.CheckRequest) (*authv3.CheckR
 // Envoy waits for half a second, whatever the intervals between retries are.
 func TestEnvoyWaitsForAnAnswer(t *testing.T) {
 	t.Parallel()
-	f := envoyWith(t, envoy.Config{Gateways: []string{serveEnvoy(t, silent{})}})
+	f := envoyAsRendered(t, envoy.Config{Gateways: []string{serveEnvoy(t, silent{})}})
 	start := time.Now()
 	code := f.code(t, "/", auth(own(), payload("acme")))
 	if took := time.Since(start); code != 503 || took < 400*time.Millisecond || took > 2*time.Second {
