@@ -112,7 +112,7 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 	for name := range members {
 		// Of names that differ only in case, many JSON libraries use the last: such a claim must not override a
 		// registered claim.
-		if same := folded(name); jwks.Reserved(same) && same != jwks.RateLimitClaim {
+		if same := folded(name); jwks.Reserved(same) && !reservedLater(same) {
 			e.Add("claims."+name, RuleReservedClaim)
 		}
 	}
@@ -122,14 +122,23 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 // folded returns the same text for all names that differ only in case.
 func folded(name string) string { return strings.ToLower(strings.ToUpper(name)) }
 
-// rateLimit refuses the claim that only plans sign. Keys issued before it was reserved can have it.
-func (e *InputError) rateLimit(claims []byte) {
+// reservedLater reports whether older keys can have a reserved name as a custom claim.
+func reservedLater(name string) bool {
+	switch name {
+	case jwks.RateLimitClaim, "key_id", "key_kid", "key_imported", "act":
+		return true
+	}
+	return false
+}
+
+// laterClaims refuses the reserved names that older keys can have.
+func (e *InputError) laterClaims(claims []byte) {
 	var members map[string]jsontext.Value
 	if json.Unmarshal(claims, &members) != nil {
 		return // claims refused it
 	}
 	for name := range members {
-		if folded(name) == jwks.RateLimitClaim {
+		if reservedLater(folded(name)) {
 			e.Add("claims."+name, RuleReservedClaim)
 		}
 	}

@@ -194,7 +194,7 @@ func issueCases() []issueCase {
 				}
 			}, "claims"},
 		})
-	for _, name := range strings.Fields("iss sub aud exp nbf iat jti scope client_id") {
+	for _, name := range strings.Fields("iss sub aud exp nbf iat jti scope client_id key_id key_kid key_imported act") {
 		cases = append(cases, claims(name, "claims."+name, `{"`+name+`":"x"}`))
 	}
 	return cases

@@ -209,7 +209,7 @@ func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 	bad.depth("claims", r.Claims)
 	bad.depth("metadata", r.Metadata)
 	d := bad.draft(w, r)
-	bad.rateLimit(d.key.Claims)
+	bad.laterClaims(d.key.Claims)
 	d.key.AllowedIPs = bad.networks("allowed_ips", r.AllowedIPs)
 	bad.planName("plan", r.Plan)
 	bad.limits("limits", r.Limits)

@@ -15,23 +15,24 @@ import (
 // time. If readKnown then returns the same claims, it reads this token from then on.
 
 // isKnownForm reports whether readKnown returns the claims c for a payload.
-func (c *Claims) isKnownForm(payload string) bool {
+func (c *Claims) isKnownForm(typ TokenType, payload string) bool {
 	var again Claims
-	return again.readKnown(payload) == nil &&
+	return again.readKnown(typ, payload) == nil &&
 		again.Issuer == c.Issuer && again.Subject == c.Subject && slices.Equal(again.Audience, c.Audience) &&
 		again.ID == c.ID && again.IssuedAt == c.IssuedAt && again.Expiry == c.Expiry && again.Scope == c.Scope &&
+		again.ClientID == c.ClientID && again.KeyID == c.KeyID && again.KeyKID == c.KeyKID && again.KeyImported == c.KeyImported &&
 		bytes.Equal(again.Extra, c.Extra)
 }
 
 // readOwn reads a payload without custom claims and reports whether it succeeded. It accepts no payload
 // that Parsed.Claims refuses.
-func (c *Claims) readOwn(payload string) bool {
-	return c.readKnown(payload) == nil && c.Extra == nil && c.complete()
+func (c *Claims) readOwn(typ TokenType, payload string) bool {
+	return c.readKnown(typ, payload) == nil && c.Extra == nil && c.complete() && (typ == TypeJWT || c.completeAccess())
 }
 
 // readKnown reads the payload of a token. It allocates once, plus for escaped strings and Audience. It leaves
 // Attributes as they are.
-func (c *Claims) readKnown(payload string) error {
+func (c *Claims) readKnown(typ TokenType, payload string) error {
 	decoded, err := decodePayload(payload)
 	if err != nil {
 		return err
@@ -39,6 +40,7 @@ func (c *Claims) readKnown(payload string) error {
 	// in can share the bytes of decoded: only the last line still writes to them, before the custom claims.
 	in := known{rest: unsafe.String(unsafe.SliceData(decoded), len(decoded))}
 	c.Expiry, c.Scope, c.Extra = 0, "", nil
+	c.ClientID, c.KeyID, c.KeyKID, c.KeyImported = "", "", KID{}, false
 	c.Issuer = in.text(`{"iss":`)
 	c.Subject = in.text(`,"sub":`)
 	c.Audience = in.list(`,"aud":[`, c.Audience[:0])
@@ -51,6 +53,9 @@ func (c *Claims) readKnown(payload string) error {
 	if in.has(`,"scope":`) {
 		c.Scope = in.text(`,"scope":`)
 	}
+	if typ == TypeAccessToken {
+		c.readAccess(&in)
+	}
 	switch {
 	case in.bad:
 		return ErrClaims
@@ -62,6 +67,21 @@ func (c *Claims) readKnown(payload string) error {
 	c.Extra = decoded[len(decoded)-len(in.rest):]
 	c.Extra[0] = '{' // instead of the comma
 	return nil
+}
+
+func (c *Claims) readAccess(in *known) {
+	c.ClientID = in.text(`,"client_id":`)
+	if !in.has(`,"key_id":`) {
+		return
+	}
+	c.KeyID = in.text(`,"key_id":`)
+	var err error
+	c.KeyKID, err = ParseKID(in.text(`,"key_kid":`))
+	in.bad = in.bad || err != nil
+	if imported := `,"key_imported":true`; in.has(imported) {
+		in.skip(imported)
+		c.KeyImported = true
+	}
 }
 
 // known reads claims in the known form. bad is set at the first deviation.

@@ -213,7 +213,7 @@ func TestClaimsMarshal(t *testing.T) {
 }
 
 func TestReserved(t *testing.T) {
-	for _, name := range strings.Fields("iss sub aud exp nbf iat jti scope client_id rate_limit") {
+	for _, name := range strings.Fields("iss sub aud exp nbf iat jti scope rate_limit client_id key_id key_kid key_imported act") {
 		if !Reserved(name) {
 			t.Errorf("%s is not reserved", name)
 		}

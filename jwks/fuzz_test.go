@@ -14,10 +14,12 @@ import (
 func FuzzParse(f *testing.F) {
 	head, sig := encode(headerOf(rfcKey(f).kid)), encode(strings.Repeat("\xa5", ModulusLen))
 	token := head + "." + encode(testPayload) + "." + sig
+	access := encode(headerAs(TypeAccessToken, rfcKey(f).kid))
 	for _, seed := range []string{
 		token, "", "..", "...", head, head + "..", head + ".." + sig, "." + sig, token + ".", token + "=", token + "\n",
 		token[:len(token)-1], head + ".\n." + sig, head[:50] + "\n" + head[51:] + ".e30." + sig, respell(head) + ".e30." + sig,
 		head + "." + "e31" + "." + sig, head + ".e30." + respell(sig), "{" + token + "}", TokenPrefix,
+		access + "." + encode(accessPayload) + "." + sig, access, access + "..", access + ".." + sig, respell(access) + ".e30." + sig,
 	} {
 		f.Add(seed)
 	}
@@ -26,7 +28,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := encode(headerOf(p.KID)) + "." + base64.RawURLEncoding.EncodeToString(p.Payload) + "." + encode(string(p.sig[:]))
+		again := encode(headerAs(p.Type, p.KID)) + "." + base64.RawURLEncoding.EncodeToString(p.Payload) + "." + encode(string(p.sig[:]))
 		if again != text {
 			t.Errorf("%q is accepted, and written %q", text, again)
 		}
@@ -42,29 +44,37 @@ func FuzzClaims(f *testing.F) {
 	for _, seed := range []string{
 		testPayload, "{}", "null", `{"iss":"i","sub":"s","aud":["a"],"jti":"j","exp":-9223372036854775808}`,
 		`{"iss":"i","sub":"s","aud":["a"],"jti":"j","a":[{"b":null}]}`, `{"iss":"i","sub":"s","aud":[null],"jti":"j"}`,
+		accessPayload, withParent(rfcKey(f).kid, true),
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		claims, err := (&Parsed{Payload: payload}).Claims()
-		if err != nil {
-			return
-		}
-		if claims.Issuer == "" || claims.Subject == "" || claims.ID == "" || len(claims.Audience) == 0 || claims.Expiry < 0 {
-			t.Errorf("%s gives %+v", payload, claims)
-		}
-		text, err := json.Marshal(claims)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := (&Parsed{Payload: text}).Claims()
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		if twice, err := json.Marshal(again); err != nil || !bytes.Equal(twice, text) {
-			t.Errorf("%s reads as %s, %v", text, twice, err)
+		for _, typ := range types {
+			sameClaims(t, typ, payload)
 		}
 	})
+}
+
+func sameClaims(t *testing.T, typ TokenType, payload []byte) {
+	claims, err := (&Parsed{Type: typ, Payload: payload}).Claims()
+	if err != nil {
+		return
+	}
+	if claims.Issuer == "" || claims.Subject == "" || claims.ID == "" || len(claims.Audience) == 0 || claims.Expiry < 0 ||
+		typ == TypeJWT && (claims.ClientID != "" || claims.HasParent()) || typ == TypeAccessToken && !claims.completeAccess() {
+		t.Errorf("%s: %s gives %+v", typ, payload, claims)
+	}
+	text, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := (&Parsed{Type: typ, Payload: text}).Claims()
+	if err != nil {
+		t.Fatalf("%s: %s: %v", typ, text, err)
+	}
+	if twice, err := json.Marshal(again); err != nil || !bytes.Equal(twice, text) {
+		t.Errorf("%s: %s reads as %s, %v", typ, text, twice, err)
+	}
 }
 
 func FuzzParseKID(f *testing.F) {

@@ -74,7 +74,14 @@ var ownPair, otherPair = sync.OnceValue(newPair), sync.OnceValue(newPair)
 
 func encode(s string) string { return testkit.Encode(s) }
 
-func headerOf(kid KID) string { return headerHead + kid.String() + headerTail }
+func headerOf(kid KID) string { return headerAs(TypeJWT, kid) }
+
+func headerAs(typ TokenType, kid KID) string { return headerHead + kid.String() + tails[typ] }
+
+var (
+	types = []TokenType{TypeJWT, TypeAccessToken}
+	tails = map[TokenType]string{TypeJWT: headerTail, TypeAccessToken: accessTail}
+)
 
 // sign makes a token from an arbitrary header and payload.
 func (p pair) sign(header, payload string) string { return testkit.Sign(p.private, header, payload) }
@@ -89,7 +96,11 @@ func (p pair) signature(signed string) []byte {
 }
 
 // token makes a token with this payload that is valid in all other respects.
-func (p pair) token(payload string) string { return p.sign(headerOf(p.key.kid), payload) }
+func (p pair) token(payload string) string { return p.tokenAs(TypeJWT, payload) }
+
+func (p pair) tokenAs(typ TokenType, payload string) string {
+	return p.sign(headerAs(typ, p.key.kid), payload)
+}
 
 // modulusOf makes a number of the given length in bits, with its highest and its lowest bit set.
 func modulusOf(bits int) *big.Int {

@@ -52,6 +52,15 @@ func ParseKID(s string) (KID, error) {
 // String returns the text form, which JWKs and token headers contain.
 func (k KID) String() string { return b64.EncodeToString(k[:]) }
 
+// MarshalText returns the text form.
+func (k KID) MarshalText() ([]byte, error) { return b64.AppendEncode(nil, k[:]), nil }
+
+// UnmarshalText reads the text form, as ParseKID does.
+func (k *KID) UnmarshalText(text []byte) (err error) {
+	*k, err = ParseKID(string(text))
+	return err
+}
+
 // Key is the public half of an API key. It is a comparable value of 288 bytes without pointers.
 type Key struct {
 	kid KID

@@ -271,12 +271,14 @@ func FuzzReadOwn(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, payload string) {
 		var claims Claims
-		if !claims.readOwn(encode(payload)) {
-			return
-		}
-		want, err := (&Parsed{Payload: []byte(payload)}).Claims()
-		if err != nil || !reflect.DeepEqual(&claims, want) {
-			t.Errorf("%q reads as %+v, want %+v, %v", payload, claims, want, err)
+		for _, typ := range types {
+			if !claims.readOwn(typ, encode(payload)) {
+				continue
+			}
+			want, err := (&Parsed{Type: typ, Payload: []byte(payload)}).Claims()
+			if err != nil || !reflect.DeepEqual(&claims, want) {
+				t.Errorf("%s: %q reads as %+v, want %+v, %v", typ, payload, claims, want, err)
+			}
 		}
 	})
 }

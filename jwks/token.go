@@ -9,11 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"time"
 	"unsafe"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Reasons to refuse a token, for errors.Is. The messages never quote the token.
@@ -54,79 +50,68 @@ func (t Token) LogValue() slog.Value { return slog.StringValue("[token]") }
 // MarshalText redacts the token in JSON, YAML and XML. Only the response that issues a token contains it.
 func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// Claims are the claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order of the payload. A
-// Verifier with a Table replaces Expiry and Scope by the attributes of the key if it has any.
-type Claims struct {
-	Issuer   string         `json:"iss"`
-	Subject  string         `json:"sub"`
-	Audience []string       `json:"aud"`
-	ID       string         `json:"jti"`
-	IssuedAt int64          `json:"iat"` // seconds since 1970, as is exp
-	Expiry   int64          `json:"exp,omitzero"`
-	Scope    string         `json:"scope,omitzero"`
-	Extra    jsontext.Value `json:",embed"` // custom claims: an object or nil
-	// Attributes are those of the token's key; the zero value if Keys of the Verifier has no Table.
-	Attributes Attributes `json:"-"`
-}
+// TokenType is the member typ of a token's header.
+type TokenType string
 
-// RateLimitClaim is the name of the claim with the limit that a plan has signed into its tokens.
-const RateLimitClaim = "rate_limit"
-
-// Reserved reports whether a custom claim must not have this name.
-func Reserved(claim string) bool {
-	switch claim {
-	case "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "client_id", RateLimitClaim:
-		return true
-	}
-	return false
-}
-
-// Scopes splits the claim scope at its spaces (RFC 6749 section 3.3).
-func (c *Claims) Scopes() []string { return strings.Fields(c.Scope) }
-
-// ExpiresAt returns the time exp, or the time of the attributes, which can have a fraction of a second. It
-// returns the zero time for a token that does not expire.
-func (c *Claims) ExpiresAt() time.Time {
-	if end := c.Attributes.ExpiresAt; !end.IsZero() {
-		return end
-	}
-	if c.Expiry == 0 {
-		return time.Time{}
-	}
-	return time.Unix(c.Expiry, 0).UTC()
-}
+// A token has one of these types.
+const (
+	TypeJWT         TokenType = "JWT"
+	TypeAccessToken TokenType = "at+jwt" // RFC 9068 section 2.1
+)
 
 // Parsed is a token split into its parts. None of them is verified.
 type Parsed struct {
+	Type    TokenType
 	KID     KID
 	Payload []byte
 	signed  string // header and payload, as signed
 	sig     [ModulusLen]byte
 }
 
-// The header of every token consists of its kid between headerHead and headerTail.
+// The header of every token consists of its kid between headerHead and the tail of its type.
 const (
 	headerHead = `{"alg":"RS256","kid":"`
-	headerTail = `","typ":"JWT"}`
+	headerTail = `","typ":"` + string(TypeJWT) + `"}`
+	accessTail = `","typ":"` + string(TypeAccessToken) + `"}`
 	headerLen  = len(headerHead) + KIDTextLen + len(headerTail)
+	accessLen  = len(headerHead) + KIDTextLen + len(accessTail)
 )
 
 // Why a token is malformed.
 var (
-	errTooLarge  = fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxTokenLen)
-	errParts     = fmt.Errorf("%w: not three parts", ErrMalformed)
-	errHeader    = fmt.Errorf("%w: not a header of Burnkey", ErrMalformed)
-	errNoKID     = fmt.Errorf("%w: the kid is not a thumbprint", ErrMalformed)
-	errSigText   = fmt.Errorf("%w: the signature is not %d bytes of base64url", ErrMalformed, ModulusLen)
-	errPayload   = fmt.Errorf("%w: the payload is not base64url", ErrMalformed)
-	headTextLen  = b64.EncodedLen(headerLen)
-	sigTextLen   = b64.EncodedLen(ModulusLen)
-	minPartsLen  = headTextLen + len(".") + len(".") + sigTextLen
-	payloadStart = headTextLen + len(".")
+	errTooLarge   = fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxTokenLen)
+	errParts      = fmt.Errorf("%w: not three parts", ErrMalformed)
+	errHeader     = fmt.Errorf("%w: not a header of Burnkey", ErrMalformed)
+	errNoKID      = fmt.Errorf("%w: the kid is not a thumbprint", ErrMalformed)
+	errSigText    = fmt.Errorf("%w: the signature is not %d bytes of base64url", ErrMalformed, ModulusLen)
+	errPayload    = fmt.Errorf("%w: the payload is not base64url", ErrMalformed)
+	headTextLen   = b64.EncodedLen(headerLen)
+	accessTextLen = b64.EncodedLen(accessLen)
+	sigTextLen    = b64.EncodedLen(ModulusLen)
 )
 
+// SigningInput returns the header and the payload of a token in the form that the key with this kid signs (RFC 7515
+// section 5.1).
+func SigningInput(typ TokenType, kid KID, payload []byte) string {
+	head := append(make([]byte, 0, accessLen), headerHead...)
+	head = b64.AppendEncode(head, kid[:])
+	if typ == TypeAccessToken {
+		head = append(head, accessTail...)
+	} else {
+		head = append(head, headerTail...)
+	}
+	text := make([]byte, 0, accessTextLen+len(".")+b64.EncodedLen(len(payload)))
+	text = append(b64.AppendEncode(text, head), '.')
+	return string(b64.AppendEncode(text, payload))
+}
+
+// NewToken returns the token with this signing input and signature.
+func NewToken(input string, signature []byte) Token {
+	return Token(input + "." + b64.EncodeToString(signature))
+}
+
 // Parse splits a token without its prefix (CutPrefix). It accepts only the compact serialization (RFC 7515 section 7.1) in canonical
-// base64url, with exactly the header that Burnkey writes. Errors wrap ErrMalformed.
+// base64url, with exactly one of the two headers that Burnkey writes. Errors wrap ErrMalformed.
 func Parse(token string) (*Parsed, error) {
 	p := new(Parsed)
 	payload, err := p.split(token)
@@ -147,10 +132,8 @@ func (p *Parsed) split(token string) (payload string, err error) {
 	if strings.Count(token, ".") != 2 {
 		return "", errParts
 	}
-	if len(token) < minPartsLen || token[headTextLen] != '.' {
-		return "", errHeader
-	}
-	if err := p.readHeader(token[:headTextLen]); err != nil {
+	head, _, _ := strings.Cut(token, ".")
+	if err := p.readHeader(head); err != nil {
 		return "", err
 	}
 	end := strings.LastIndexByte(token, '.')
@@ -158,25 +141,28 @@ func (p *Parsed) split(token string) (payload string, err error) {
 		return "", errSigText
 	}
 	p.signed = token[:end]
-	return p.signed[payloadStart:], nil
+	return p.signed[len(head)+len("."):], nil
 }
 
 // KIDOf returns the kid in the header of a verified token. It checks nothing else and does not allocate.
 // Errors wrap ErrMalformed.
 func KIDOf(token string) (KID, error) {
 	_, jwt := CutPrefix(token)
-	if len(jwt) < headTextLen {
-		return KID{}, errHeader
-	}
+	head, _, _ := strings.Cut(jwt, ".")
 	var p Parsed
-	err := p.readHeader(jwt[:headTextLen])
+	err := p.readHeader(head)
 	return p.KID, err
 }
 
 func (p *Parsed) readHeader(text string) error {
-	var head [headerLen]byte
-	if !decodeInto(head[:], text) || string(head[:len(headerHead)]) != headerHead ||
-		string(head[len(headerHead)+KIDTextLen:]) != headerTail {
+	var space [accessLen]byte
+	head, tail := space[:headerLen], headerTail
+	p.Type = TypeJWT
+	if len(text) == accessTextLen {
+		head, tail, p.Type = space[:], accessTail, TypeAccessToken
+	}
+	if len(text) != b64.EncodedLen(len(head)) || !decodeInto(head, text) || string(head[:len(headerHead)]) != headerHead ||
+		string(head[len(headerHead)+KIDTextLen:]) != tail {
 		return errHeader
 	}
 	if n, err := b64.Decode(p.KID[:], head[len(headerHead):len(headerHead)+KIDTextLen]); err != nil || n != len(p.KID) {
@@ -215,45 +201,4 @@ func (p *Parsed) Check(key Key) error {
 		return ErrSignature
 	}
 	return nil
-}
-
-// Claims reads the payload: a JSON object without duplicate members, with iss, sub, aud and jti, each claim
-// of its type, and without nbf. Errors wrap ErrClaims.
-func (p *Parsed) Claims() (*Claims, error) {
-	var payload struct {
-		Claims
-		Expiry    jsontext.Value `json:"exp"` // nil only if absent
-		NotBefore jsontext.Value `json:"nbf"` // Burnkey never sets it, but it must not be ignored
-	}
-	if err := json.Unmarshal(p.Payload, &payload, noNull); err != nil {
-		return nil, fmt.Errorf("%w: the payload is not a JSON object with the right types", ErrClaims)
-	}
-	c := &payload.Claims
-	if !c.complete() {
-		return nil, fmt.Errorf("%w: iss, sub, aud or jti is missing", ErrClaims)
-	}
-	if payload.NotBefore != nil {
-		return nil, fmt.Errorf("%w: nbf is not supported", ErrClaims)
-	}
-	if exp := payload.Expiry; exp != nil && (json.Unmarshal(exp, &c.Expiry) != nil || c.Expiry <= 0) {
-		return nil, fmt.Errorf("%w: exp is not a number of seconds", ErrClaims)
-	}
-	return c, nil
-}
-
-// complete reports whether the required claims are present.
-func (c *Claims) complete() bool {
-	return c.Issuer != "" && c.Subject != "" && c.ID != "" && len(c.Audience) > 0
-}
-
-// noNull refuses null in JSON, which the library would read as "" or 0.
-var noNull = json.WithUnmarshalers(json.JoinUnmarshalers(refuseNull[string](), refuseNull[int64]()))
-
-func refuseNull[T any]() *json.Unmarshalers {
-	return json.UnmarshalFromFunc(func(in *jsontext.Decoder, _ *T) error {
-		if in.PeekKind() == 'n' {
-			return ErrClaims
-		}
-		return errors.ErrUnsupported // use the default
-	})
 }

@@ -16,6 +16,9 @@ const (
 	testExpiry  = testIssued + 3600
 	testPayload = `{"iss":"` + testIssuer + `","sub":"cust_1","aud":["acme-company","acme-test"],` +
 		`"jti":"018bcfe5-6800-7000-8000-000000000001","iat":1700000000,"exp":1700003600,"scope":"maps:read maps:write","plan":"gold"}`
+	// accessPayload is also good in a token of TypeAccessToken.
+	accessPayload = `{"iss":"` + testIssuer + `","sub":"cust_1","aud":["acme-company"],` +
+		`"jti":"018bcfe5-6800-7000-8000-000000000001","iat":1700000000,"exp":1700003600,"scope":"maps:read","client_id":"cust_1","plan":"gold"}`
 )
 
 // testVerifier returns a Verifier with ownPair's key and any further keys.
@@ -57,14 +60,27 @@ func reword(t *testing.T, s, old, by string) string {
 
 // A header in any other form is refused, even if the signature is valid.
 func TestVerifyRefusesOtherHeaders(t *testing.T) {
+	for _, typ := range types {
+		t.Run(string(typ), func(t *testing.T) { refusesOtherHeaders(t, typ) })
+	}
+}
+
+func refusesOtherHeaders(t *testing.T, typ TokenType) {
 	own := ownPair()
-	right, kid := headerOf(own.key.kid), own.key.kid.String()
+	right, kid, tail := headerAs(typ, own.key.kid), own.key.kid.String(), tails[typ]
+	if _, err := testVerifier().Verify(own.sign(right, accessPayload)); err != nil {
+		t.Fatal(err)
+	}
 	for name, header := range map[string]string{
 		"another order":       `{"kid":"` + kid + `","alg":"RS256","typ":"JWT"}`,
 		"typ first":           `{"typ":"JWT","alg":"RS256","kid":"` + kid + `"}`,
 		"no typ":              `{"alg":"RS256","kid":"` + kid + `"}`,
-		"another typ":         reword(t, right, `"JWT"`, `"jwt"`),
-		"at+jwt":              reword(t, right, `"JWT"`, `"at+jwt"`),
+		"another typ":         reword(t, right, string(typ), `jws`),
+		"typ in another case": reword(t, right, string(typ), `At+JWT`),
+		"typ, as long":        reword(t, right, string(typ), `jwt+at`),
+		"typ in full":         reword(t, right, string(typ), `application/at+jwt`), // RFC 9068 section 4 allows it, but Burnkey never writes it
+		"typ escaped":         reword(t, right, string(typ), `\u004aWT`),
+		"empty typ":           reword(t, right, string(typ), ``),
 		"crit":                reword(t, right, `}`, `,"crit":["b64"],"b64":false}`),
 		"jku":                 reword(t, right, `}`, `,"jku":"https://evil.example"}`),
 		"alg none":            reword(t, right, `RS256`, `none`),
@@ -72,15 +88,15 @@ func TestVerifyRefusesOtherHeaders(t *testing.T) {
 		"alg RS512":           reword(t, right, `RS256`, `RS512`),
 		"alg in lowercase":    reword(t, right, `RS256`, `rs256`),
 		"no kid":              `{"alg":"RS256","typ":"JWT"}`,
-		"empty kid":           headerHead + headerTail,
-		"empty kid, as long":  headerHead + `","x":"` + strings.Repeat("A", KIDTextLen-7) + headerTail,
+		"empty kid":           headerHead + tail,
+		"empty kid, as long":  headerHead + `","x":"` + strings.Repeat("A", KIDTextLen-7) + tail,
 		"kid null":            `{"alg":"RS256","kid":null,"typ":"JWT"}`,
-		"kid twice":           headerHead + `A","kid":"` + kid[:KIDTextLen-10] + headerTail,
-		"kid shorter":         headerHead + kid[1:] + headerTail,
-		"kid not canonical":   headerHead + kid[:42] + nextInGroup(kid[42:]) + headerTail,
-		"kid not base64url":   headerHead + kid[:42] + "!" + headerTail,
-		"kid with line end":   headerHead + kid[:42] + "\n" + headerTail,
-		"kid escaped":         headerHead + `\u00` + kid[:39] + headerTail,
+		"kid twice":           headerHead + `A","kid":"` + kid[:KIDTextLen-10] + tail,
+		"kid shorter":         headerHead + kid[1:] + tail,
+		"kid not canonical":   headerHead + kid[:42] + nextInGroup(kid[42:]) + tail,
+		"kid not base64url":   headerHead + kid[:42] + "!" + tail,
+		"kid with line end":   headerHead + kid[:42] + "\n" + tail,
+		"kid escaped":         headerHead + `\u00` + kid[:39] + tail,
 		"space":               reword(t, right, `:`, `: `),
 		"space, as long":      `{"alg":"RS256", "kid":"` + kid + `","typ":"JW"}`,
 		"trailing data":       right + " ",
@@ -92,12 +108,12 @@ func TestVerifyRefusesOtherHeaders(t *testing.T) {
 		if name == "kid not canonical" && header == right {
 			t.Fatal("the kid is as it was")
 		}
-		_, err := testVerifier().Verify(own.sign(header, testPayload))
+		_, err := testVerifier().Verify(own.sign(header, accessPayload))
 		if !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: error %v, want ErrMalformed", name, err)
 		}
 	}
-	if _, err := testVerifier().Verify(own.sign(headerOf(KID{1}), testPayload)); !errors.Is(err, ErrUnknown) {
+	if _, err := testVerifier().Verify(own.sign(headerAs(typ, KID{1}), accessPayload)); !errors.Is(err, ErrUnknown) {
 		t.Errorf("another kid: error %v, want ErrUnknown", err)
 	}
 }
@@ -116,9 +132,10 @@ func respell(part string) string { return part[:len(part)-1] + nextInGroup(part[
 func TestVerifyRefusesOtherSpellings(t *testing.T) {
 	// Payloads of every length modulo 3: only some lengths leave unused bits at the end, which allow
 	// several spellings.
-	for _, pad := range []string{"", "x", "xx"} {
-		payload := reword(t, testPayload, "gold", "gold"+pad)
-		token := ownPair().token(payload)
+	for i := range 6 {
+		pad, typ := strings.Repeat("x", i%3), types[i/3]
+		payload := reword(t, accessPayload, "gold", "gold"+pad)
+		token := ownPair().tokenAs(typ, payload)
 		if _, err := testVerifier().Verify(token); err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +177,7 @@ func TestVerifyRefusesOtherSpellings(t *testing.T) {
 			"NUL after":               token + "\x00",
 			"not ASCII":               head + "." + pay + "." + sig[:340] + "é",
 			"oversize":                token + strings.Repeat("A", MaxTokenLen),
-			"oversize payload":        ownPair().token(reword(t, payload, "gold", strings.Repeat("x", MaxTokenLen))),
+			"oversize payload":        ownPair().tokenAs(typ, reword(t, payload, "gold", strings.Repeat("x", MaxTokenLen))),
 		}
 		if len(pay)%4 != 0 {
 			spellings["payload not canonical"] = head + "." + respell(pay) + "." + sig
@@ -289,18 +306,39 @@ func TestPublishedOrRefused(t *testing.T) {
 
 func TestKIDOf(t *testing.T) {
 	own := ownPair()
-	token := own.token(testPayload)
-	for _, text := range []string{token, token[:headTextLen]} {
-		if kid, err := KIDOf(text); err != nil || kid != own.key.KID() {
-			t.Errorf("got %s, %v", kid, err)
+	for _, typ := range types {
+		token := own.tokenAs(typ, accessPayload)
+		head, _, _ := strings.Cut(token, ".")
+		for _, text := range []string{token, head, head + "."} {
+			if kid, err := KIDOf(text); err != nil || kid != own.key.KID() {
+				t.Errorf("got %s, %v", kid, err)
+			}
+		}
+		for _, text := range []string{"", ".", head[:len(head)-1], head + "A", token[1:], strings.Repeat("A", len(head))} {
+			if _, err := KIDOf(text); !errors.Is(err, ErrMalformed) {
+				t.Errorf("%.20s: %v", text, err)
+			}
+		}
+		if n := testing.AllocsPerRun(100, func() { _, _ = KIDOf(token) }); n > 0 {
+			t.Errorf("takes %v allocations", n)
 		}
 	}
-	for _, text := range []string{"", token[:headTextLen-1], token[1:], strings.Repeat("A", len(token))} {
-		if _, err := KIDOf(text); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%.20s: %v", text, err)
+}
+
+// The text that SigningInput and NewToken make is the same as that of an independent encoder, and Parse reads it.
+func TestNewToken(t *testing.T) {
+	own := ownPair()
+	for _, typ := range types {
+		for _, payload := range []string{accessPayload, "{}", ""} {
+			input := SigningInput(typ, own.key.kid, []byte(payload))
+			token := NewToken(input, own.signature(input)).Reveal()
+			if want := own.tokenAs(typ, payload); token != want {
+				t.Errorf("%s: %s, want %s", typ, token, want)
+			}
+			parsed, err := Parse(token)
+			if err != nil || parsed.Type != typ || parsed.KID != own.key.kid || string(parsed.Payload) != payload || parsed.Check(own.key) != nil {
+				t.Errorf("%s: %+v, %v", typ, parsed, err)
+			}
 		}
-	}
-	if n := testing.AllocsPerRun(100, func() { _, _ = KIDOf(token) }); n > 0 {
-		t.Errorf("takes %v allocations", n)
 	}
 }

@@ -154,7 +154,7 @@ func (v *Verifier) authentic(token string, claims *Claims) error {
 		d = hash(token)
 		var signed bool
 		if unsigned, signed, ok = table.recall(&parsed.KID, &d, &key); signed {
-			err := claims.readKnown(payload)
+			err := claims.readKnown(parsed.Type, payload)
 			claims.replace(unsigned)
 			return err
 		}
@@ -197,7 +197,7 @@ func (p *Parsed) verify(key Key, payload string, claims *Claims) (known bool, er
 	if err := p.Check(key); err != nil {
 		return false, err
 	}
-	if claims.readOwn(payload) {
+	if claims.readOwn(p.Type, payload) {
 		return true, nil
 	}
 	read, err := p.Claims()
@@ -205,5 +205,5 @@ func (p *Parsed) verify(key Key, payload string, claims *Claims) (known bool, er
 		return false, err
 	}
 	*claims = *read
-	return claims.isKnownForm(payload), nil
+	return claims.isKnownForm(p.Type, payload), nil
 }

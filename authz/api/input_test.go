@@ -103,7 +103,7 @@ var badKeys = []struct{ name, field, body string }{
 func TestBadKeys(t *testing.T) {
 	s := newServer(t)
 	before := s.state()
-	for _, claim := range []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "client_id", "rate_limit"} {
+	for _, claim := range []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "client_id", "rate_limit", "key_id"} {
 		badKeys = append(badKeys, struct{ name, field, body string }{
 			"reserved " + claim, "claims." + claim, `{"owner":"x","claims":{"a":1,"` + claim + `":"` + marker + `"}}`,
 		})
