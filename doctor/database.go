@@ -32,8 +32,11 @@ func (e *exam) lookAtDatabase(ctx context.Context) {
 		e.add("unreachable", target, "It can't be examined: "+err.Error()+".")
 		return
 	}
+	if c.Moved {
+		e.add("database_copied", target, "A server last used it somewhere else.")
+	}
 	switch {
-	case c.Schema > c.Known:
+	case c.Schema > c.Known && (c.Needs == 0 || c.Needs > c.Known):
 		e.add("schema_newer", target, fmt.Sprintf("Its schema has version %d, and this program knows %d.", c.Schema, c.Known))
 	case c.Schema < c.Known:
 		e.add("schema_older", target, fmt.Sprintf("Its schema has version %d, and this program needs %d.", c.Schema, c.Known))

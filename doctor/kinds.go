@@ -48,8 +48,13 @@ var list = []kind{
 		do:  "Set pool_mode = session in PgBouncer, or connect to PostgreSQL directly.",
 	},
 	{
+		code: "database_copied", severity: Error,
+		why: "A server refuses it: in a restored backup, keys that were revoked after the backup are valid.",
+		do:  "Run burnkey restore on it.",
+	},
+	{
 		code: "schema_newer", severity: Error,
-		why: "This program does not open a database that a newer Burnkey has migrated.",
+		why: "This program does not open a database that a newer Burnkey has migrated so that it needs that version.",
 		do:  "Install the newer version, or restore a backup from before the upgrade.",
 	},
 	{

@@ -347,6 +347,8 @@ func TestE2EDoctorSQLite(t *testing.T) {
 	exec(`DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`)
 	diagnose(t, "--database", s.database()).only(t, "schema_older")
 	exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
+	diagnose(t, "--database", s.database()).only(t) // this version can use it
+	exec(`UPDATE installation SET needs_schema = 9999`)
 	diagnose(t, "--database", s.database()).only(t, "schema_newer")
 	check(t, os.Chmod(s.databaseFile(), 0o777))
 	diagnose(t, "--database", s.database()).only(t, "schema_newer", "file_mode")

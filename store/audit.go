@@ -52,29 +52,30 @@ func ActorOf(ctx context.Context) Actor {
 
 // Actions of an Entry.
 const (
-	ActionWorkspaceCreate = "workspace.create"
-	ActionWorkspaceUpdate = "workspace.update"
-	ActionKeyIssue        = "key.issue"
-	ActionKeyUpdate       = "key.update"
-	ActionKeyRevoke       = "key.revoke"
-	ActionKeyRotate       = "key.rotate"
-	ActionRotationUndo    = "key.rotation.undo"
-	ActionGraceEnd        = "key.grace.end" // when it is over; ending it early is ActionKeyRevoke
-	ActionKeyExpire       = "key.expire"
-	ActionKeyNotice       = "key.notice"
-	ActionLimitsCreate    = "limits.create"
-	ActionLimitsUpdate    = "limits.update"
-	ActionLimitsDelete    = "limits.delete"
-	ActionRequestCreate   = "request.create"
-	ActionRequestApprove  = "request.approve"
-	ActionRequestDecline  = "request.decline"
-	ActionRequestWithdraw = "request.withdraw"
-	ActionSessionCreate   = "session.create" // of a link
-	ActionSessionStart    = "session.start"
-	ActionSessionEnd      = "session.end"
-	ActionLoginRefuse     = "login.refuse"
-	ActionCallRefuse      = "call.refuse"
-	ActionAuditCut        = "audit.cut"
+	ActionWorkspaceCreate  = "workspace.create"
+	ActionWorkspaceUpdate  = "workspace.update"
+	ActionWorkspaceRestore = "workspace.restore" // of a backup
+	ActionKeyIssue         = "key.issue"
+	ActionKeyUpdate        = "key.update"
+	ActionKeyRevoke        = "key.revoke"
+	ActionKeyRotate        = "key.rotate"
+	ActionRotationUndo     = "key.rotation.undo"
+	ActionGraceEnd         = "key.grace.end" // when it is over; ending it early is ActionKeyRevoke
+	ActionKeyExpire        = "key.expire"
+	ActionKeyNotice        = "key.notice"
+	ActionLimitsCreate     = "limits.create"
+	ActionLimitsUpdate     = "limits.update"
+	ActionLimitsDelete     = "limits.delete"
+	ActionRequestCreate    = "request.create"
+	ActionRequestApprove   = "request.approve"
+	ActionRequestDecline   = "request.decline"
+	ActionRequestWithdraw  = "request.withdraw"
+	ActionSessionCreate    = "session.create" // of a link
+	ActionSessionStart     = "session.start"
+	ActionSessionEnd       = "session.end"
+	ActionLoginRefuse      = "login.refuse"
+	ActionCallRefuse       = "call.refuse"
+	ActionAuditCut         = "audit.cut"
 )
 
 // Actions returns the actions that an Entry can have.
@@ -83,7 +84,8 @@ func Actions() []string {
 		ActionKeyIssue, ActionKeyUpdate, ActionKeyRevoke, ActionKeyRotate, ActionRotationUndo, ActionGraceEnd, ActionKeyExpire, ActionKeyNotice,
 		ActionRequestCreate, ActionRequestApprove, ActionRequestDecline, ActionRequestWithdraw,
 		ActionSessionCreate, ActionSessionStart, ActionSessionEnd, ActionLoginRefuse, ActionCallRefuse,
-		ActionWorkspaceCreate, ActionWorkspaceUpdate, ActionLimitsCreate, ActionLimitsUpdate, ActionLimitsDelete, ActionAuditCut,
+		ActionWorkspaceCreate, ActionWorkspaceUpdate, ActionWorkspaceRestore,
+		ActionLimitsCreate, ActionLimitsUpdate, ActionLimitsDelete, ActionAuditCut,
 	}
 }
 

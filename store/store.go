@@ -144,6 +144,7 @@ type Store interface {
 	RequestStore
 	OperatorStore
 	AuditStore
+	RestoreStore
 
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error

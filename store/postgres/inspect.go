@@ -90,6 +90,15 @@ func readSchema(ctx context.Context, conn *pgx.Conn, files fs.FS, c *store.Condi
 	if err := conn.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM `+versionTable).Scan(&c.Schema); err != nil {
 		return err
 	}
+	if c.Schema >= store.FirstExpandOnly {
+		here, err := whereIs(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if err := conn.QueryRow(ctx, inspectInstallation, here).Scan(&c.Needs, &c.Moved); err != nil {
+			return err
+		}
+	}
 	if c.Schema != c.Known {
 		return nil
 	}

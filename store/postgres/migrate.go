@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+
+	"github.com/burnkey/burnkey/store"
 )
 
 //go:embed migrations/*.sql
@@ -77,6 +79,9 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, files fs.FS) (err erro
 	return nil
 }
 
+// selectNeeds returns the schema version that a program must know, at least.
+const selectNeeds = `SELECT needs_schema FROM installation`
+
 // state is the state of the database that isCurrent checks.
 type state struct {
 	schema   *string // the first of search_path that exists
@@ -116,7 +121,10 @@ func isCurrent(ctx context.Context, conn *pgx.Conn, files fs.FS) (bool, error) {
 		return false, err
 	}
 	if s.version > known {
-		return false, fmt.Errorf("the schema has version %d, this program knows %d: a newer Burnkey made it", s.version, known)
+		return true, store.CheckSchema(s.version, known, func() (needs int64, err error) {
+			err = conn.QueryRow(ctx, selectNeeds).Scan(&needs)
+			return needs, err
+		})
 	}
 	return s.version == known, nil
 }

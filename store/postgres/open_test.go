@@ -136,6 +136,7 @@ func TestOpenRefuses(t *testing.T) {
 	s := openTest(t, newer)
 	create(t, s, "acme")
 	server.Exec(t, newer, "INSERT INTO "+versionTable+" (version_id, is_applied) VALUES (99999, true)")
+	server.Exec(t, newer, "UPDATE installation SET needs_schema = 99999")
 	server.Exec(t, server.URL("postgres"), "CREATE DATABASE latin1 ENCODING LATIN1 TEMPLATE template0")
 	bad := func(user, password, database string) string {
 		u := url.URL{Scheme: "postgres", User: url.UserPassword(user, password), Host: server.Addr(), Path: database}

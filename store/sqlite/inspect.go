@@ -47,10 +47,28 @@ func Inspect(ctx context.Context, path string) (c store.Condition, err error) {
 	if err := db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version`).Scan(&c.Schema); err != nil {
 		return c, err
 	}
+	if c.Schema >= store.FirstExpandOnly {
+		if err := inspectInstallation(ctx, db, path, &c); err != nil {
+			return c, err
+		}
+	}
 	if c.Schema == c.Known {
 		c.MissingIndexes, err = missingIndexes(ctx, db)
 	}
 	return c, err
+}
+
+func inspectInstallation(ctx context.Context, db *sql.DB, path string, c *store.Condition) error {
+	here, err := inode(path)
+	if err != nil {
+		return err
+	}
+	var home string
+	if err := db.QueryRowContext(ctx, selectHome).Scan(&home); err != nil {
+		return err
+	}
+	c.Moved = home != "" && here != "" && home != here
+	return db.QueryRowContext(ctx, selectNeeds).Scan(&c.Needs)
 }
 
 // openReadOnly opens a database. If no other process has it open, no further files are created.

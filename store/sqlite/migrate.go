@@ -10,10 +10,15 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
+
+	"github.com/burnkey/burnkey/store"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+// selectNeeds returns the schema version that a program must know, at least.
+const selectNeeds = `SELECT needs_schema FROM installation`
 
 // applicationID marks the file as a Burnkey database ("Burn" in ASCII).
 const applicationID = 0x4275726e
@@ -76,7 +81,10 @@ func migrate(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 		if current > target {
-			return fmt.Errorf("the schema has version %d, this program knows %d: a newer Burnkey made it", current, target)
+			return store.CheckSchema(current, target, func() (needs int64, err error) {
+				err = retryBusy(ctx, func() error { return db.QueryRowContext(ctx, selectNeeds).Scan(&needs) })
+				return needs, err
+			})
 		}
 		if current == target {
 			return nil

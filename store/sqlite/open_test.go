@@ -227,7 +227,8 @@ func newer(t *testing.T, path string) string {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return execute(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`)
+	return execute(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1);
+		UPDATE installation SET needs_schema = 99999`)
 }
 
 func TestOpenIsCancelled(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 
 // Store is a store.Store in a file. It is safe for concurrent use.
 type Store struct {
+	file   string
 	writer *sql.DB // a single connection: SQLite has one writer at a time
 	reader *sql.DB
 	gate   *store.Gate // by caller, before the writer: one caller does not delay all others
@@ -44,7 +45,7 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{gate: store.NewGate(0)}
+	s := &Store{file: file, gate: store.NewGate(0)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

@@ -49,6 +49,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"published set", publishTests},
 		{"compaction", compactTests},
 		{"watching", watchTests},
+		{"a restore", restoreTests},
 		{"tenants", tenantTests},
 		{"concurrency", concurrencyTests},
 		{"lifecycle", lifecycleTests},

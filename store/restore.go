@@ -1,0 +1,36 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrMoved means that the database is a copy, such as a restored backup.
+var ErrMoved = errors.New("the database is a copy of one that was somewhere else")
+
+// RestoreStore is the part of Store for a database that was restored from a backup.
+type RestoreStore interface {
+	// Settle records where the database is: its file, or its server. If it was somewhere else before, Settle returns
+	// ErrMoved and records nothing, unless moved is true. A backend can overlook copies, such as a snapshot of a whole
+	// disk.
+	Settle(ctx context.Context, moved bool) error
+	// Leap raises a workspace's version to one that no earlier copy of the database can have had, and returns it. It
+	// replaces the log by one empty change. The version is the time `at` in microseconds, unless the version was already
+	// near it or later. A long log takes long to delete, so call Compact first. Errors: ErrNotFound. Audit: ActionWorkspaceRestore.
+	Leap(ctx context.Context, workspace string, at time.Time) (uint64, error)
+}
+
+// leapAtLeast is more than the changes of a workspace that a lost copy can have had if a clock was wrong.
+const leapAtLeast = 1_000_000_000
+
+// Leapt returns the version to which Leap raises a version. For backends. A workspace has less than one change in a
+// microsecond, so a version is never later than the time of its change.
+func Leapt(version uint64, at time.Time) uint64 {
+	return max(version+leapAtLeast, uint64(max(0, at.UnixMicro())))
+}
+
+// WorkspaceRestored returns the entry of ActionWorkspaceRestore. For backends.
+func WorkspaceRestored(ctx context.Context, workspace string, from, to uint64, at time.Time) Entry {
+	return newEntry(ctx, workspace, ActionWorkspaceRestore, at, detail{"version_before": from, "version": to})
+}
