@@ -10,6 +10,7 @@
 #   BURNKEY_PYTHON    a Python with PyJWT and joserfc, instead of the pinned virtual environment
 #   BURNKEY_VULNDB    a copy of the Go vulnerability database, folder or .tgz, for machines without a network
 #   CI=true           a test fails if a component that it needs is missing, instead of being skipped; no test results are cached
+#   CLIENTS           names of clients, separated by commas, for make clients: it then writes no tables
 #   BENCH             flags of make bench, such as --quick or '--only jwks --out DIR'
 #   GOTESTFLAGS       further flags for go test, such as -v or -run
 
@@ -95,10 +96,15 @@ race: build go-tools envoy python schemas cluster browser promtool redis ## All 
 	@$(LIST) && set -x && $(RACE) $(TESTFLAGS) $$units
 
 .PHONY: e2e
-e2e: build docs go-tools envoy python cluster nginx proxies redis browser clients ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Redis, Chromium and Python's JWT libraries
+e2e: build docs go-tools envoy python cluster nginx proxies redis browser client-libraries ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Redis, Chromium and Python's JWT libraries
 	@rm -f $(BURNKEY_BLOCKS)
 	$(AS_SHIPPED) go test -vet=off -count=1 -parallel 4 $(TESTFLAGS) ./e2e
 	@[ ! -f $(BURNKEY_BLOCKS) ] || cat $(BURNKEY_BLOCKS)
+
+.PHONY: clients
+clients: build envoy python proxies client-libraries ## The client matrix: other people's clients against a server; writes the documentation's tables (half an hour)
+	@tools/matrix.sh
+	BURNKEY_E2E_CLIENTS=$(or $(CLIENTS),all) $(AS_SHIPPED) go test -vet=off -count=1 -timeout 100m -v -run '^TestE2EClients$$' ./e2e
 
 .PHONY: bench
 bench: build envoy nginx ## Measure against Envoy, nginx and openssl, for an hour (BENCH=--quick: a minute)
@@ -148,7 +154,7 @@ generate: ## Write the generated files again
 ##@ Set up
 
 .PHONY: tools
-tools: go-tools envoy python schemas cluster redis browser clients promtool docs-tools ## Install everything the checks need, pinned, into .tools
+tools: go-tools envoy python schemas cluster redis browser client-libraries promtool docs-tools ## Install everything the checks need, pinned, into .tools
 
 .PHONY: go-tools
 go-tools: ## Formatter, linters and govulncheck
@@ -180,8 +186,8 @@ cluster: ## PostgreSQL, Patroni, etcd, HAProxy and PgBouncer (root on Debian get
 browser: ## Chromium, its driver and an OpenID provider (root on Debian gets the packages installed)
 	@tools/browser.sh || [ "$$CI" != true ]
 
-.PHONY: clients
-clients: ## The JavaScript libraries of the documentation's examples, in .tools/clients
+.PHONY: client-libraries
+client-libraries: ## The JavaScript and Java libraries of the documentation's examples, in .tools/clients
 	@tools/clients.sh || [ "$$CI" != true ]
 
 .PHONY: promtool

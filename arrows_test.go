@@ -142,6 +142,7 @@ var arrows = map[string]arrow{
 	"deploy/envoy/envoytest": {imports: []string{"internal/testkit"}},
 	"benchmarks":             {imports: []string{"*"}},
 	"tools/clients/go":       {},
+	"tools/clients/k8s":      {},
 	"tools/words":            {},
 }
 
