@@ -69,9 +69,13 @@ var arrows = map[string]arrow{
 	"authz/api/reference": {},
 	"docs/reference":      {forbidden: http},
 
-	"authz/turns":     {forbidden: append(http, "github.com/prometheus")},
-	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn", "authz/turns", "internal/logs", "internal/spans"}, forbidden: http},
-	"authz/mint/burn": {imports: []string{"jwks", "internal/undumpable"}, forbidden: append(http, "github.com/prometheus")},
+	"authz/turns": {forbidden: append(http, "github.com/prometheus")},
+	"authz/mint": {
+		imports: []string{"jwks", "authz/mint/burn", "authz/turns", "internal/confined", "internal/logs", "internal/spans"}, forbidden: http,
+	},
+	"authz/mint/burn":  {imports: []string{"internal/hardened"}, forbidden: append(http, "github.com/prometheus", "os/exec")},
+	"authz/sign":       {imports: []string{"jwks", "authz/sign/shift", "internal/confined"}, forbidden: http},
+	"authz/sign/shift": {imports: []string{"internal/hardened"}, forbidden: append(http, "github.com/prometheus", "os/exec")},
 	"authz/api": {
 		imports: []string{
 			"jwks", "store", "publish", "authz", "authz/api/reference", "docs/reference", "internal/clientaddr", "internal/logs",
@@ -129,6 +133,8 @@ var arrows = map[string]arrow{
 	"internal/pace":             {forbidden: http},
 	"internal/testkit":          {},
 	"internal/spans":            {forbidden: http},
+	"internal/confined":         {imports: []string{"internal/hardened"}, forbidden: http},
+	"internal/hardened":         {imports: []string{"internal/undumpable"}, forbidden: append(http, "github.com/prometheus", "os/exec")},
 	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},
 	"internal/undumpable/early": {imports: []string{"internal/undumpable"}},
 

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/burnkey/burnkey/authz/mint/burn"
+	"github.com/burnkey/burnkey/internal/confined"
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
@@ -48,6 +49,8 @@ func waiting(t *testing.T, command func(context.Context) *exec.Cmd, out io.Write
 	return cmd, feed
 }
 
+const self = "/proc/self/exe"
+
 // plain is a command without confinement. Every check must fail on it, so that none passes by accident.
 func plain(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, self)
@@ -66,7 +69,7 @@ func TestConfinement(t *testing.T) {
 	var out bytes.Buffer
 	cmd, feed := waiting(t, m.command, &out)
 	pid := cmd.Process.Pid
-	// harden sets the priority last, so now the process is completely hardened.
+	// The priority is set last, so now the process is completely hardened.
 	testkit.Eventually(t, "the process is hardened", func() bool { return hardenedThread(t, pid) != "" })
 
 	for _, check := range confinements {
@@ -171,7 +174,7 @@ func leak(t *testing.T) string {
 func TestSealEach(t *testing.T) {
 	leaked := leak(t)
 	before, _ := waiting(t, plain, io.Discard)
-	if err := sealEach(); err != nil {
+	if err := confined.SealEach(); err != nil {
 		t.Fatal(err)
 	}
 	after, _ := waiting(t, plain, io.Discard)
@@ -251,7 +254,7 @@ func TestGivesWayFromTheStart(t *testing.T) {
 	if !givesWay(t, pid) {
 		t.Error("it does not")
 	}
-	burn.GiveWay(pid) // as harden does once more
+	burn.GiveWay(pid) // as the process does once more
 }
 
 // If a process ends early, the error has its exit status.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz/mint/burn"
 	"github.com/burnkey/burnkey/authz/turns"
+	"github.com/burnkey/burnkey/internal/confined"
 	"github.com/burnkey/burnkey/internal/logs"
 	"github.com/burnkey/burnkey/internal/spans"
 	"github.com/burnkey/burnkey/jwks"
@@ -58,7 +59,7 @@ type Options struct {
 // Minter runs a bounded number of minting processes. It is safe for concurrent use.
 type Minter struct {
 	options Options
-	binary  string // of binary, except in tests
+	binary  string // of confined.Binary, except in tests
 	queue   *turns.Queue
 	metrics metrics
 	warned  logs.Throttle // by workspace
@@ -72,10 +73,10 @@ func New(o Options) (*Minter, error) {
 	o.Queue = cmp.Or(o.Queue, 256)
 	o.Deadline = cmp.Or(o.Deadline, 30*time.Second)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	if err := sealDescriptors(); err != nil {
+	if err := confined.Seal(); err != nil {
 		return nil, fmt.Errorf("keep descriptors from minting processes: %w", err)
 	}
-	m := &Minter{options: o, binary: binary(), queue: turns.New(turns.Limits{
+	m := &Minter{options: o, binary: confined.Binary(burn.Subcommand), queue: turns.New(turns.Limits{
 		AtOnce: o.Workers, Waiting: o.Queue, PerOwner: max(1, o.Queue/4), PerCaller: max(1, o.Queue/2),
 	})}
 	m.typical.Store(int64(100 * time.Millisecond))
@@ -167,11 +168,7 @@ func (m *Minter) run(ctx context.Context, payload []byte) (_ Minted, err error) 
 
 // command returns the command of a minting process, which is killed when the context is done.
 func (m *Minter) command(ctx context.Context) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, m.binary, burn.Subcommand)
-	cmd.Env = []string{} // nil would mean this process's environment
-	cmd.Dir = "/"
-	confine(cmd)
-	return cmd
+	return confined.Command(ctx, m.binary, burn.Subcommand)
 }
 
 // oneKey runs a minting process. It lowers the process's priority right away, since the process needs some

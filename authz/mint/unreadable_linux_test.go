@@ -8,13 +8,16 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+
+	"github.com/burnkey/burnkey/authz/mint/burn"
+	"github.com/burnkey/burnkey/internal/confined"
 )
 
-// Before harden has run, a minting process is protected only by its unreadable file, so this test uses a
+// Before Harden has run, a minting process is protected only by its unreadable file, so this test uses a
 // process that does not harden itself. Files below /proc of a process that is not dumpable belong to root: no
 // other process of the user can open them.
 func TestNotDumpableFromTheFirst(t *testing.T) {
-	if binary() == self {
+	if confined.Binary(burn.Subcommand) == self {
 		t.Fatal("no copy that can be executed and not read: minting processes run the file itself")
 	}
 	const nobody = 65534
@@ -37,7 +40,7 @@ func TestNotDumpableFromTheFirst(t *testing.T) {
 	if user == 0 {
 		user = nobody
 	}
-	if got := of(binary()); got != 0 {
+	if got := of(confined.Binary(burn.Subcommand)); got != 0 {
 		t.Errorf("its memory is user %d's to open", got)
 	}
 	if got := of(self); got != uint32(user) {

@@ -15,6 +15,8 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/burnkey/burnkey/internal/hardened"
 )
 
 // Subcommand is the hidden argument that makes the binary a minting process.
@@ -34,12 +36,6 @@ const (
 	SignatureLen = ModulusLen
 )
 
-// Exit statuses of a minting process.
-const (
-	StatusUnhardened = 3 // hardening failed, so no key was made
-	StatusRefused    = 4 // the request was invalid, or making the key failed
-)
-
 func init() {
 	if len(os.Args) == 2 && os.Args[1] == Subcommand {
 		os.Exit(run())
@@ -48,15 +44,16 @@ func init() {
 
 // run is the main function of a minting process. It does not report why it failed: a message could contain a secret.
 func run() int {
-	// Some effects of harden are limited to this thread, so this thread must make the key.
+	// Some effects of Harden and GiveWay are limited to this thread, so this thread must make the key.
 	runtime.LockOSThread()
 	// The process uses little memory for a short time, and a garbage collection could copy secrets.
 	debug.SetGCPercent(-1)
-	if err := harden(); err != nil {
-		return StatusUnhardened
+	if err := hardened.Harden(); err != nil {
+		return hardened.StatusUnhardened
 	}
+	GiveWay(0)
 	if err := converse(os.Stdin, os.Stdout); err != nil {
-		return StatusRefused
+		return hardened.StatusRefused
 	}
 	return 0
 }
@@ -70,7 +67,7 @@ func converse(in io.Reader, out io.Writer) error {
 		return errors.New("no such request")
 	}
 	var err error
-	secretly(func() { err = burn(in, out, request[0] == Sign) })
+	hardened.Secretly(func() { err = burn(in, out, request[0] == Sign) })
 	return err
 }
 

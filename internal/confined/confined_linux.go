@@ -1,4 +1,4 @@
-package mint
+package confined
 
 import (
 	"os"
@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// confine sets the process attributes of a minting process.
+// confine sets the process attributes of a child process.
 func confine(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Pdeathsig: syscall.SIGKILL, // never outlives the server
@@ -17,15 +17,16 @@ func confine(cmd *exec.Cmd) {
 	}
 }
 
-// sealDescriptors marks all open files as close-on-exec. Go itself does not do so for inherited files.
-func sealDescriptors() error {
+// Seal marks all open files as close-on-exec. Go itself does not do so for inherited files.
+func Seal() error {
 	if unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {
 		return nil
 	}
-	return sealEach() // before Linux 5.11, or in a sandbox that does not know the call
+	return SealEach() // before Linux 5.11, or in a sandbox that does not know the call
 }
 
-func sealEach() error {
+// SealEach does what Seal does, one by one.
+func SealEach() error {
 	open, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return err

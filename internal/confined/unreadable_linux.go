@@ -1,4 +1,4 @@
-package mint
+package confined
 
 import (
 	"context"
@@ -12,13 +12,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/burnkey/burnkey/authz/mint/burn"
+	"github.com/burnkey/burnkey/internal/hardened"
 )
 
 // self is the running binary, even after an upgrade has replaced its file.
 const self = "/proc/self/exe"
 
-// binary returns the path of the file that minting processes execute: a copy of the running binary, in memory,
+// Binary returns the path of the file that child processes execute: a copy of the running binary, in memory,
 // with permission to execute but not to read it. The kernel makes a process of an unreadable file undumpable
 // from its first instruction; before that, between fork and exec, the process inherits this from its parent
 // (package undumpable). If instead the process made itself undumpable, another process of the same user could
@@ -27,14 +27,21 @@ const self = "/proc/self/exe"
 // path of the binary is returned.
 //
 // The path is valid only in child processes. The copy lasts as long as this process, even if the binary is
-// upgraded.
-var binary = sync.OnceValue(func() string {
-	path, err := unreadable()
-	if err != nil || !executes(path) {
-		return self
-	}
+// upgraded. The subcommand is that of any child process, to try whether the copy runs.
+func Binary(subcommand string) string {
+	once.Do(func() {
+		copied, err := unreadable()
+		if path = copied; err != nil || !executes(copied, subcommand) {
+			path = self
+		}
+	})
 	return path
-})
+}
+
+var (
+	once sync.Once
+	path string
+)
 
 func unreadable() (path string, err error) {
 	source, err := os.Open(self)
@@ -63,13 +70,13 @@ func unreadable() (path string, err error) {
 // target is the open file of the copy. The variable keeps the garbage collector from closing it.
 var target *os.File
 
-// executes reports whether this process can execute the file as a minting process, which exits with
-// burn.StatusRefused if it gets no request.
-func executes(path string) bool {
+// executes reports whether this process can execute the file with the subcommand, which exits with
+// hardened.StatusRefused if it gets no request.
+func executes(path, subcommand string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, burn.Subcommand)
+	cmd := exec.CommandContext(ctx, path, subcommand)
 	cmd.Env = []string{}
 	var exit *exec.ExitError
-	return errors.As(cmd.Run(), &exit) && exit.ExitCode() == burn.StatusRefused
+	return errors.As(cmd.Run(), &exit) && exit.ExitCode() == hardened.StatusRefused
 }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package burn
+
+// GiveWay does nothing on this platform.
+func GiveWay(int) {}

@@ -1,0 +1,110 @@
+package sign
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"errors"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/burnkey/burnkey/authz/sign/shift"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newProcess(t *testing.T) *Process {
+	t.Helper()
+	p, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func generate(t *testing.T, p *Process) *Key {
+	t.Helper()
+	key, err := p.Generate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func TestSign(t *testing.T) {
+	p := newProcess(t)
+	keys := []*Key{generate(t, p), generate(t, p)}
+	if keys[0].KID() == keys[1].KID() {
+		t.Error("both keys are the same")
+	}
+	var work sync.WaitGroup
+	for i := range 40 {
+		work.Go(func() {
+			digest, key := [shift.DigestLen]byte{byte(i)}, keys[i%2]
+			signature, err := key.Sign(t.Context(), digest)
+			if err != nil || rsa.VerifyPKCS1v15(key.PublicKey(), crypto.SHA256, digest[:], signature) != nil {
+				t.Errorf("a signature is invalid (%v)", err)
+			}
+		})
+	}
+	work.Wait()
+}
+
+// When a process is closed or killed, its keys sign no more.
+func TestEnd(t *testing.T) {
+	for name, end := range map[string]func(*Process){
+		"closed": (*Process).Close,
+		"killed": func(p *Process) { _ = p.cmd.Process.Kill() },
+		"stopped, then closed": func(p *Process) {
+			_ = p.cmd.Process.Signal(syscall.SIGKILL)
+			p.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProcess(t)
+			key := generate(t, p)
+			end(p)
+			<-p.Ended()
+			if _, err := key.Sign(t.Context(), [shift.DigestLen]byte{}); !errors.Is(err, ErrEnded) {
+				t.Errorf("got %v", err)
+			}
+			if len(p.waiting) > 0 {
+				t.Error("a request is remembered")
+			}
+		})
+	}
+}
+
+// A caller whose context ends does not wait for the answer, and the process goes on.
+func TestCancel(t *testing.T) {
+	p := newProcess(t)
+	key := generate(t, p)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _ = key.Sign(ctx, [shift.DigestLen]byte{})
+	if _, err := key.Sign(t.Context(), [shift.DigestLen]byte{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Another program, or one that sends an answer to nothing, is killed.
+func TestAnotherProgram(t *testing.T) {
+	for _, script := range []string{"exit 0", "head -c 300 /dev/zero; exec sleep 100", "head -c 39 > /dev/null"} {
+		p, err := start(exec.Command("/bin/sh", "-c", script))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Generate(t.Context()); !errors.Is(err, ErrEnded) {
+			t.Errorf("%s: got %v", script, err)
+		}
+		<-p.Ended()
+	}
+	if _, err := start(exec.Command("/no/such/program")); err == nil {
+		t.Error("a missing program was started")
+	}
+}
