@@ -143,7 +143,7 @@ var arrows = map[string]arrow{
 	}},
 	"authz/webhook": {imports: []string{"internal/outbound"}},
 
-	"deploy":                 {tests: []string{"deploy/envoy/envoytest"}},
+	"deploy":                 {tests: []string{"deploy/envoy/envoytest", "internal/testkit"}},
 	"deploy/envoy":           {imports: []string{"jwks"}, tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy/envoytest": {imports: []string{"internal/testkit"}},
 	"benchmarks":             {imports: []string{"*"}},

@@ -47,3 +47,32 @@ capabilities: {drop: [ALL]}
     matchLabels: {{- include "burnkey.selector" $ | nindent 6 }}
 {{- end }}
 {{- end }}
+
+{{- /* The arguments --NAME=VALUE for a mapping of flags. A list repeats its flag, and an empty value leaves it out. */}}
+{{- define "burnkey.args" }}
+{{- range $name, $value := . }}
+{{- if or (kindIs "bool" $value) (kindIs "int64" $value) (kindIs "float64" $value) $value }}
+{{- range (kindIs "slice" $value | ternary $value (list $value)) }}
+- {{ printf "--%s=%s" $name (kindIs "string" . | ternary . (toJson .)) | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The address of the server for other pods, and that of burnkey gateway. */}}
+{{- define "burnkey.server" -}}
+http://{{ include "burnkey.name" . }}.{{ .Release.Namespace }}.svc:8080
+{{- end }}
+
+{{- define "burnkey.gateway" -}}
+{{ include "burnkey.name" . }}-gateway.{{ .Release.Namespace }}.svc:9002
+{{- end }}
+
+{{- define "burnkey.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- /* The peers of networkPolicy.from, or every pod of the namespace. */}}
+{{- define "burnkey.peers" -}}
+{{- with .Values.networkPolicy.from }}{{ toYaml . }}{{ else }}- podSelector: {}{{ end }}
+{{- end }}
