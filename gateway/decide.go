@@ -42,6 +42,7 @@ type Decision struct {
 	life     []Header // about the key's life
 	violated []string // names of limits
 	server   string   // its public URL
+	places   jwks.Places
 }
 
 // A Field is a property of the key of a request that may pass.
@@ -64,7 +65,7 @@ func (d *Decision) add(header, name, value string) {
 // It calls no server, except that Options.Counter may.
 func (g *Gateway) Decide(ctx context.Context, r Request) Decision {
 	d := g.decide(ctx, &r)
-	d.server = g.o.PublicURL
+	d.server, d.places = g.o.PublicURL, g.o.Places
 	return d
 }
 
@@ -195,7 +196,7 @@ func (d *Decision) ResponseHeaders() []Header {
 	case http.StatusServiceUnavailable:
 		return append(headers, Header{"retry-after", "1"})
 	}
-	if challenge := d.Refusal.Challenge(realm, d.scopes); challenge != "" {
+	if challenge := d.Refusal.Challenge(d.places, realm, d.scopes); challenge != "" {
 		headers = append(headers, Header{"www-authenticate", challenge})
 	}
 	return headers

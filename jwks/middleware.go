@@ -135,7 +135,7 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, no *Refusal)
 	if no == NotNow {
 		head.Set("Retry-After", strconv.Itoa(int(max(m.RetryAfter, time.Second)/time.Second)))
 	} else {
-		head.Set("WWW-Authenticate", no.Challenge(m.Realm, strings.Join(m.Scopes, " ")))
+		head.Set("WWW-Authenticate", no.Challenge(m.Places, m.Realm, strings.Join(m.Scopes, " ")))
 	}
 	w.WriteHeader(no.Status)
 	if r.Method != http.MethodHead {

@@ -43,6 +43,24 @@ func (p Place) Header() string {
 	return "Authorization"
 }
 
+// Schemes returns the schemes of Authorization by which a client can send a key, in the order of the places, for
+// WWW-Authenticate (RFC 9110 section 11.6.1). Headers of their own and the query have none. Since a 401 must name one, it
+// is then Bearer.
+func (p Places) Schemes() []string {
+	var schemes []string
+	for _, place := range p.All() {
+		if scheme := schemeNames[place.Form]; scheme != "" {
+			schemes = append(schemes, scheme)
+		}
+	}
+	if schemes == nil {
+		return []string{schemeNames[InBearer]}
+	}
+	return schemes
+}
+
+var schemeNames = map[string]string{InBearer: "Bearer", InAPIKey: "ApiKey", InBasic: "Basic"}
+
 // MaxPlaces is the maximum number of Places.
 const MaxPlaces = 8
 

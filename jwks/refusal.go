@@ -130,19 +130,23 @@ var inToken68 = func() (in [256]bool) {
 	return in
 }()
 
-// Challenge returns the value of WWW-Authenticate (RFC 6750 section 3), or "" if the server is the cause of
-// the refusal. If the token lacks a scope, the value contains scopes, separated by spaces.
-func (r *Refusal) Challenge(realm, scopes string) string {
+// Challenge returns the value of WWW-Authenticate, or "" if the server is the cause of the refusal. It has a challenge for
+// each scheme of the places, and the first has the error of RFC 6750 section 3. If the token lacks a scope, the value
+// contains scopes, separated by spaces.
+func (r *Refusal) Challenge(places Places, realm, scopes string) string {
 	if r.Status >= http.StatusInternalServerError {
 		return ""
 	}
-	text := "Bearer realm=" + quoted(realm)
-	if r.OAuth == "" {
-		return text
+	schemes, realm := places.Schemes(), " realm="+quoted(realm)
+	text := schemes[0] + realm
+	if r.OAuth != "" {
+		text += ", error=" + quoted(r.OAuth) + ", error_description=" + quoted(r.Detail)
 	}
-	text += ", error=" + quoted(r.OAuth) + ", error_description=" + quoted(r.Detail)
 	if r == TooNarrow {
 		text += ", scope=" + quoted(scopes)
+	}
+	for _, scheme := range schemes[1:] {
+		text += ", " + scheme + realm
 	}
 	return text
 }

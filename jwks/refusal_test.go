@@ -27,18 +27,27 @@ func TestInvalidToken(t *testing.T) {
 }
 
 func TestChallenge(t *testing.T) {
+	const bearer = "bearer"
 	for _, test := range []struct {
-		no   *Refusal
-		want string
+		places string
+		no     *Refusal
+		want   string
 	}{
-		{NoToken, `Bearer realm="r"`},
-		{NotNow, ""},
-		{InvalidToken(ErrAddress), `Bearer realm="r"`},
-		{TooNarrow, `Bearer realm="r", error="insufficient_scope", error_description="` + TooNarrow.Detail + `", scope="a b"`},
-		{InvalidToken(ErrExpired), `Bearer realm="r", error="invalid_token", error_description="The token has expired."`},
+		{bearer, NoToken, `Bearer realm="r"`},
+		{bearer, NotNow, ""},
+		{bearer, InvalidToken(ErrAddress), `Bearer realm="r"`},
+		{bearer, TooNarrow, `Bearer realm="r", error="insufficient_scope", error_description="` + TooNarrow.Detail + `", scope="a b"`},
+		{bearer, InvalidToken(ErrExpired), `Bearer realm="r", error="invalid_token", error_description="The token has expired."`},
+		{"header:X-API-Key,query:key", NoToken, `Bearer realm="r"`},
+		{"header:X-API-Key,apikey", NoToken, `ApiKey realm="r"`},
+		{"bearer,apikey,header:X-API-Key,basic", NoToken, `Bearer realm="r", ApiKey realm="r", Basic realm="r"`},
+		{
+			"basic,apikey", InvalidToken(ErrExpired),
+			`Basic realm="r", error="invalid_token", error_description="The token has expired.", ApiKey realm="r"`,
+		},
 	} {
-		if got := test.no.Challenge("r", "a b"); got != test.want {
-			t.Errorf("%s: %s", test.no.Reason, got)
+		if got := test.no.Challenge(parsed(t, test.places), "r", "a b"); got != test.want {
+			t.Errorf("%s, %s: %s", test.places, test.no.Reason, got)
 		}
 	}
 }

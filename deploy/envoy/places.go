@@ -24,10 +24,10 @@ func (v *view) setPlaces() {
 		v.NoKey = "!('" + keyHeader + "' in request.headers)"
 	case v.Gateway == nil:
 		v.Shapes = []keyShape{{"authorization", "authorization", "Bearer " + v.TokenPrefix + tokenShape}}
-		v.NoKey = noAuthorization
+		v.NoKey = noAuthorization(v.Places.Schemes()...)
 	case v.Places.OnlyBearer():
 		v.Shapes = []keyShape{{"authorization", "authorization", anyBearerShape}}
-		v.NoKey = noAuthorization
+		v.NoKey = noAuthorization(v.Places.Schemes()...)
 	default:
 		v.Shapes, v.NoKey = v.gatewayShapes(), v.noKeyAtGateway()
 	}
@@ -37,7 +37,27 @@ func (v *view) setPlaces() {
 	}
 }
 
-const noAuthorization = "!('authorization' in request.headers)"
+// noAuthorization is a CEL expression: the header Authorization is missing, or has none of these schemes.
+func noAuthorization(schemes ...string) string {
+	return "(!('authorization' in request.headers) || !request.headers['authorization'].matches('(?i)^(" +
+		strings.Join(schemes, "|") + ")( |$)'))"
+}
+
+// Challenge returns the value of WWW-Authenticate, with parameters for the first of the schemes.
+func (v view) Challenge(parameters ...string) string {
+	challenges := v.Places.Schemes()
+	for i, scheme := range challenges {
+		var with []string
+		if scheme == "Basic" { // RFC 7617 requires a realm
+			with = append(with, `realm="api"`)
+		}
+		if i == 0 {
+			with = append(with, parameters...)
+		}
+		challenges[i] = strings.TrimSpace(scheme + " " + strings.Join(with, ", "))
+	}
+	return strings.Join(challenges, ", ")
+}
 
 // gatewayShapes returns the shapes of requests that burnkey gateway decides about. It reads the key itself, so these
 // only spare it most of the others.
@@ -70,6 +90,10 @@ func (v *view) gatewayShapes() (shapes []keyShape) {
 func (v *view) noKeyAtGateway() string {
 	var none []string
 	for _, name := range v.Places.HeaderNames() {
+		if name == "Authorization" {
+			none = append(none, noAuthorization(v.Places.Schemes()...))
+			continue
+		}
 		none = append(none, fmt.Sprintf("!('%s' in request.headers)", strings.ToLower(name)))
 	}
 	for _, name := range v.Places.QueryNames() {

@@ -3,6 +3,7 @@ package extauthz
 import (
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -22,12 +23,13 @@ func TestPlaces(t *testing.T) {
 	o.Publish("acme", own())
 	o.Publish("acme", other())
 	for _, set := range []struct {
-		text  string
-		strip bool
-		want  func(gatewaytest.PlaceCase) int
+		text    string
+		schemes string // a regular expression for WWW-Authenticate
+		strip   bool
+		want    func(gatewaytest.PlaceCase) int
 	}{
-		{gatewaytest.PlacesA, false, func(c gatewaytest.PlaceCase) int { return c.A }},
-		{gatewaytest.PlacesB, true, func(c gatewaytest.PlaceCase) int { return c.B }},
+		{gatewaytest.PlacesA, `^Bearer.*, Basic realm="api"$`, false, func(c gatewaytest.PlaceCase) int { return c.A }},
+		{gatewaytest.PlacesB, `^ApiKey( |$)`, true, func(c gatewaytest.PlaceCase) int { return c.B }},
 	} {
 		places, err := jwks.ParsePlaces(strings.Split(set.text, ",")...)
 		check(t, err)
@@ -47,7 +49,8 @@ func TestPlaces(t *testing.T) {
 					if c.Joined && mode != "middleware" {
 						want = 401
 					}
-					f.wantPlace(t, c.For(own().Token(payload("acme")), other().Token(payload("acme"))), want, set.strip)
+					resp := f.wantPlace(t, c.For(own().Token(payload("acme")), other().Token(payload("acme"))), want, set.strip)
+					wantChallenge(t, c.Name, resp, set.schemes)
 				}
 				if mode == "pull" {
 					f.wantPlace(t, openCase, 200, set.strip)
@@ -99,8 +102,22 @@ func (f *front) record(_ http.ResponseWriter, r *http.Request) {
 	f.seen = append(f.seen, r)
 }
 
+// wantChallenge checks that a refusal names each scheme by which a key can be sent. It has no error code if the request uses
+// none of them (RFC 6750 section 3.1).
+func wantChallenge(t *testing.T, name string, resp response, schemes string) {
+	t.Helper()
+	challenge := strings.Join(resp.Header.Values("WWW-Authenticate"), "\n")
+	if refused := resp.StatusCode != 200; refused != regexp.MustCompile(schemes).MatchString(challenge) {
+		t.Errorf("%s: %d with the challenge %q", name, resp.StatusCode, challenge)
+	}
+	if slices.Contains([]string{"no key", "Token", "Bearer, a tab"}, name) &&
+		(strings.Contains(challenge, "error=") || !strings.Contains(resp.body, `"code":"missing"`)) {
+		t.Errorf("%s: %s, %s", name, challenge, resp.body)
+	}
+}
+
 // wantPlace sends a case, and checks the answer and what the API received.
-func (f *front) wantPlace(t *testing.T, c gatewaytest.PlaceCase, want int, strip bool) {
+func (f *front) wantPlace(t *testing.T, c gatewaytest.PlaceCase, want int, strip bool) response {
 	t.Helper()
 	before := f.reached()
 	resp := f.send(t, "GET", c.Target, c.Lines...)
@@ -118,7 +135,7 @@ func (f *front) wantPlace(t *testing.T, c gatewaytest.PlaceCase, want int, strip
 		t.Errorf("%s: reached the API: %t", c.Name, passed)
 	}
 	if want != 200 || resp.StatusCode != 200 {
-		return
+		return resp
 	}
 	f.mu.Lock()
 	got := f.seen[len(f.seen)-1]
@@ -135,4 +152,5 @@ func (f *front) wantPlace(t *testing.T, c gatewaytest.PlaceCase, want int, strip
 	if got.Header.Get("X-Burnkey-Credential") != "" {
 		t.Errorf("%s: the API receives the header between the filters", c.Name)
 	}
+	return resp
 }
