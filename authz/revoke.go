@@ -28,31 +28,32 @@ func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (s
 	return key, s.revoked(ctx, key)
 }
 
-// RevokeToken revokes the key of a token by possession (RFC 7009), with any prefix or none. When it returns nil, the token is invalid on
-// all servers, even after a failover. For a token of an unknown key, it does nothing and returns nil. Errors:
-// ErrNotFound if the workspace does not exist.
-func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.Token) error {
+// RevokeToken revokes the key of a token by possession (RFC 7009), with any prefix or none. When it returns true, the
+// token is invalid on all servers, even after a failover. For a token of an unknown key, it does nothing and returns
+// false; the key may have been revoked before. Errors: ErrNotFound if the workspace does not exist.
+func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.Token) (revoked bool, err error) {
 	defer spans.Start(&ctx, "authz.revoke_token", nil)()
 	claims, err := s.authentic(workspace, token)
 	if errors.Is(err, jwks.ErrUnknown) || errors.Is(err, ErrNotFound) {
 		if claims, err = s.sought(ctx, workspace, token); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if claims == nil {
-		return nil //nolint:nilerr // RFC 7009 section 2.2: an invalid token is no error
+		return false, nil //nolint:nilerr // RFC 7009 section 2.2: an invalid token is no error
 	}
 	actor := store.ActorOf(ctx)
 	actor.ID = claims.ID
 	ctx = store.By(ctx, actor)
 	id, err := uuid.Parse(claims.ID)
 	if err != nil {
-		return nil //nolint:nilerr // as above
+		return false, nil //nolint:nilerr // as above
 	}
-	if _, err := s.Revoke(ctx, workspace, id); err != nil && !errors.Is(err, ErrNotFound) {
-		return err
+	_, err = s.Revoke(ctx, workspace, id)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
 	}
-	return nil
+	return err == nil, err
 }
 
 // sought looks up the key of a token that is not published here, and returns the token's claims if that key

@@ -168,15 +168,15 @@ func TestRevokeToken(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			issued := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
-			err := s.RevokeToken(t.Context(), test.workspace, jwks.Token(test.token(issued.Token.Reveal())))
-			if !errors.Is(err, test.want) {
-				t.Errorf("got %v, want %v", err, test.want)
+			revoked, err := s.RevokeToken(t.Context(), test.workspace, jwks.Token(test.token(issued.Token.Reveal())))
+			if !errors.Is(err, test.want) || revoked != test.revoked {
+				t.Errorf("got %t and %v, want %t and %v", revoked, err, test.revoked, test.want)
 			}
 			if s.publishes("acme", issued.KID) == test.revoked {
 				t.Errorf("published: %t", !test.revoked)
 			}
 			if test.revoked { // again, no known key has this token
-				if err := s.RevokeToken(t.Context(), test.workspace, issued.Token); err != nil {
+				if _, err := s.RevokeToken(t.Context(), test.workspace, issued.Token); err != nil {
 					t.Errorf("again: %v", err)
 				}
 			}
@@ -209,7 +209,7 @@ func TestRevokeTokenOfAnotherServersKey(t *testing.T) {
 	elsewhere.workspace("new")
 	for _, workspace := range []string{"acme", "new"} {
 		issued := elsewhere.issue(workspace, authz.IssueRequest{})
-		if err := here.RevokeToken(t.Context(), workspace, issued.Token); err != nil {
+		if _, err := here.RevokeToken(t.Context(), workspace, issued.Token); err != nil {
 			t.Fatal(err)
 		}
 		key, err := elsewhere.Key(t.Context(), workspace, issued.ID)
@@ -220,7 +220,7 @@ func TestRevokeTokenOfAnotherServersKey(t *testing.T) {
 	// If the store can't answer, the call fails.
 	issued := elsewhere.issue("acme", authz.IssueRequest{})
 	here.store.Fail("KeyByKID")
-	if err := here.RevokeToken(t.Context(), "acme", issued.Token); !errors.Is(err, storetest.ErrBroken) {
+	if _, err := here.RevokeToken(t.Context(), "acme", issued.Token); !errors.Is(err, storetest.ErrBroken) {
 		t.Errorf("got %v, want the store's error", err)
 	}
 }
@@ -230,7 +230,7 @@ func TestRevokeTokenStoreFails(t *testing.T) {
 	s.workspace("acme")
 	issued := s.issue("acme", authz.IssueRequest{})
 	s.store.Fail("Revoke")
-	if err := s.RevokeToken(t.Context(), "acme", issued.Token); !errors.Is(err, storetest.ErrBroken) {
+	if _, err := s.RevokeToken(t.Context(), "acme", issued.Token); !errors.Is(err, storetest.ErrBroken) {
 		t.Errorf("got %v, want the store's error", err)
 	}
 	if !s.publishes("acme", issued.KID) {
@@ -246,7 +246,7 @@ func TestRevokeTokenConfirmsWhatWasNotAcknowledged(t *testing.T) {
 	token, foreign := s.issue("acme", authz.IssueRequest{}).Token, s.issue("acme", authz.IssueRequest{}).Token
 	s.store.HookAfter("Revoke", func() error { return storetest.ErrBroken })
 	for range 3 {
-		if err := s.RevokeToken(t.Context(), "acme", token); !errors.Is(err, storetest.ErrBroken) {
+		if _, err := s.RevokeToken(t.Context(), "acme", token); !errors.Is(err, storetest.ErrBroken) {
 			t.Errorf("got %v, want the store's error for as long as nothing is confirmed", err)
 		}
 		if err := s.publisher.Load(t.Context()); err != nil {
@@ -258,13 +258,13 @@ func TestRevokeTokenConfirmsWhatWasNotAcknowledged(t *testing.T) {
 	}
 	s.store.Heal()
 	before := s.store.Called("Revoke")
-	if err := s.RevokeToken(t.Context(), "acme", token); err != nil || s.store.Called("Revoke") != before+1 {
+	if _, err := s.RevokeToken(t.Context(), "acme", token); err != nil || s.store.Called("Revoke") != before+1 {
 		t.Errorf("%v; the store was asked %d times", err, s.store.Called("Revoke")-before)
 	}
 	// A token that no stored key can have signed costs only one lookup.
 	other := newServer(t)
 	other.workspace("acme")
-	if err := other.RevokeToken(t.Context(), "acme", foreign); err != nil || other.store.Called("Revoke") != 0 ||
+	if _, err := other.RevokeToken(t.Context(), "acme", foreign); err != nil || other.store.Called("Revoke") != 0 ||
 		other.store.Called("KeyByKID") != 1 {
 		t.Errorf("an unknown kid: %v", err)
 	}
@@ -280,7 +280,7 @@ func TestRevokeTokenOfAKeyWhoseJWKIsLost(t *testing.T) {
 	if err := s.publisher.Check(t.Context(), "acme"); !errors.Is(err, publish.ErrDiverged) {
 		t.Fatal(err)
 	}
-	if err := s.RevokeToken(t.Context(), "acme", jwks.Token(alter(issued.Token.Reveal(), 2))); err == nil {
+	if _, err := s.RevokeToken(t.Context(), "acme", jwks.Token(alter(issued.Token.Reveal(), 2))); err == nil {
 		t.Error("the token is called void")
 	}
 	if key, err := s.Key(t.Context(), "acme", issued.ID); err != nil || !key.RevokedAt.IsZero() {
@@ -314,14 +314,14 @@ func TestRevokeTokenOfAKeyThatHasExpired(t *testing.T) {
 	}
 	before := trail()
 	for part := range 3 { // of the header, change only the middle of its kid
-		if err := s.RevokeToken(t.Context(), "acme", jwks.Token(alter(issued.Token.Reveal(), part))); err != nil {
+		if _, err := s.RevokeToken(t.Context(), "acme", jwks.Token(alter(issued.Token.Reveal(), part))); err != nil {
 			t.Error(err)
 		}
 	}
 	if status() != store.Expired || trail() != before || s.store.Called("Revoke") != 0 {
 		t.Fatalf("a forgery made it %s and wrote %d entries", status(), trail()-before)
 	}
-	if err := s.RevokeToken(t.Context(), "acme", issued.Token); err != nil || status() != store.Revoked {
+	if _, err := s.RevokeToken(t.Context(), "acme", issued.Token); err != nil || status() != store.Revoked {
 		t.Errorf("its holder's token: %s, %v", status(), err)
 	}
 }

@@ -48,7 +48,7 @@ func TestTokenPrefix(t *testing.T) {
 		}
 	}
 	for _, issued := range []authz.Issued{rotated, first} {
-		if err := s.RevokeToken(t.Context(), "acme", issued.Token); err != nil {
+		if _, err := s.RevokeToken(t.Context(), "acme", issued.Token); err != nil {
 			t.Error(err)
 		}
 		if k, err := s.store.Key(t.Context(), "acme", issued.ID); err != nil || k.RevokedAt.IsZero() {
@@ -116,7 +116,7 @@ func TestTokenPrefixIsThatOfTheTransaction(t *testing.T) {
 	if !strings.HasPrefix(issued.Token.Reveal(), "acme-"+jwks.TokenPrefix) {
 		t.Errorf("the token begins with %.20q", issued.Token.Reveal())
 	}
-	if err := s.RevokeToken(t.Context(), "acme", old.Token); err != nil {
+	if _, err := s.RevokeToken(t.Context(), "acme", old.Token); err != nil {
 		t.Error(err)
 	}
 }

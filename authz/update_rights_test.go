@@ -140,7 +140,7 @@ func TestRevokeASuspendedToken(t *testing.T) {
 	must(s.store.Compact(t.Context(), "acme", s.version("acme")))
 	forged := jwks.Token(strings.Replace(k.Token.Reveal(), ".", ".A", 1))
 	for _, token := range []jwks.Token{forged, other.Token, k.Token} {
-		if err := s.RevokeToken(t.Context(), "acme", token); err != nil {
+		if _, err := s.RevokeToken(t.Context(), "acme", token); err != nil {
 			t.Fatal(err)
 		}
 		want := store.Suspended

@@ -119,6 +119,7 @@ func build(o Options) (*echo.Echo, *huma.OpenAPI, error) {
 	a.requests(h)
 	a.usage(h)
 	a.feedSet(h)
+	a.introspection(h)
 	a.portalSessions(h)
 	a.audit(h)
 	heads(e, h)

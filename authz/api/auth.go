@@ -146,7 +146,8 @@ func (a *api) admit(ctx huma.Context) (*authz.Principal, error) {
 	return p, p.May(workspace, scopes...)
 }
 
-// bearer returns the token in the header Authorization (RFC 6750 section 2.1), the only accepted place.
+// bearer returns the token in the header Authorization (RFC 6750 section 2.1), the only accepted place. An OAuth client
+// that introspects a token can send it as its password (RFC 6749 section 2.3.1).
 func bearer(ctx huma.Context) (string, error) {
 	var values []string
 	ctx.EachHeader(func(name, value string) {
@@ -155,9 +156,26 @@ func bearer(ctx huma.Context) (string, error) {
 		}
 	})
 	token, no := jwks.BearerToken(values...)
+	if no != nil && ctx.Operation().OperationID == introspectID && len(values) == 1 {
+		if _, secret, ok := basicCredentials(values[0]); ok {
+			return secret, nil
+		}
+	}
 	if no != nil {
 		return "", newProblem(kindMissingKey, "This call requires a management key: Authorization: Bearer ….").
 			with("WWW-Authenticate", `Bearer realm="burnkey"`)
 	}
 	return token, nil
+}
+
+// basicCredentials reads the Basic credentials of an OAuth client (RFC 6749 section 2.3.1). Some clients encode them as a
+// form does, and some don't; for the characters of a token, both can be read in the same way.
+func basicCredentials(header string) (id, secret string, ok bool) {
+	id, secret, ok = (&http.Request{Header: http.Header{"Authorization": {header}}}).BasicAuth()
+	for _, text := range []*string{&id, &secret} {
+		if plain, err := url.QueryUnescape(*text); err == nil {
+			*text = plain
+		}
+	}
+	return id, secret, ok
 }

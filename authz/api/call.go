@@ -30,7 +30,7 @@ func register[In, Out any](a *api, h huma.API, c call, f func(context.Context, *
 	if strings.Contains(path, "{ws}") {
 		op.Errors = append(op.Errors, 404)
 	}
-	if _, takesBody := reflect.TypeFor[In]().FieldByName("Body"); takesBody {
+	if readsBody[In]() {
 		op.BodyReadTimeout = bodyWasRead
 		op.Errors = append(op.Errors, 400, 408, 413, 415)
 	}
@@ -49,6 +49,12 @@ func register[In, Out any](a *api, h huma.API, c call, f func(context.Context, *
 	if method == http.MethodPatch {
 		takesMergePatch(h.OpenAPI().Paths[path].Patch)
 	}
+}
+
+func readsBody[In any]() bool {
+	_, json := reflect.TypeFor[In]().FieldByName("Body")
+	_, raw := reflect.TypeFor[In]().FieldByName("RawBody")
+	return json || raw
 }
 
 // result is an answer with a body and no additional headers.

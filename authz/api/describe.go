@@ -86,9 +86,11 @@ var descriptions = map[string]string{
 	"Metadata.response_types_supported": "Empty: the issuer has no login",
 	"Metadata.grant_types_supported":    "Empty: the issuer has no token endpoint",
 	"Metadata.subject_types_supported":  "Always public",
-	"Metadata.id_token_signing_alg_values_supported":      "Algorithm of the tokens' signatures",
-	"Metadata.revocation_endpoint":                        "Address where holders revoke their tokens (RFC 7009)",
-	"Metadata.revocation_endpoint_auth_methods_supported": "none: revoking requires only the token",
+	"Metadata.id_token_signing_alg_values_supported":         "Algorithm of the tokens' signatures",
+	"Metadata.revocation_endpoint":                           "Address where holders revoke their tokens (RFC 7009)",
+	"Metadata.revocation_endpoint_auth_methods_supported":    "none: revoking requires only the token",
+	"Metadata.introspection_endpoint":                        "Address where a management key learns what is known of a token (RFC 7662)",
+	"Metadata.introspection_endpoint_auth_methods_supported": "The management key as Bearer, or as the password of Basic",
 }
 
 // common has descriptions of members that several schemas have.

@@ -36,6 +36,8 @@ var (
 	jwkSet    = ofType[JWKSet](jwks.MediaType)
 	metadata  = ofType[Metadata]("application/json")
 
+	tokenRevocation = ofType[TokenRevocation]("application/json")
+
 	tokenLimits = ofType[TokenLimits]("application/json")
 )
 

@@ -32,7 +32,6 @@ func Kinds() []Kind { return slices.Clone(kinds) }
 // Problems with the request.
 var (
 	kindMalformed    = kind("malformed_request", http.StatusBadRequest, "Malformed request")
-	kindNotToken     = kind("malformed_token", http.StatusBadRequest, "Malformed token")
 	kindTimeout      = kind("body_timeout", http.StatusRequestTimeout, "Body took too long to arrive")
 	kindTooLarge     = kind("body_too_large", http.StatusRequestEntityTooLarge, "Body too large")
 	kindMediaType    = kind("unsupported_media_type", http.StatusUnsupportedMediaType, "Unsupported media type")

@@ -78,6 +78,11 @@ var operations = map[string]struct{ tag, description string }{
 	"decline-request":  {tag: tagRequests},
 	"withdraw-request": {tag: tagRequests},
 
+	introspectID: {
+		tagKeys, "For a service that doesn't verify tokens itself. An OAuth client can send the management key as its client_secret (Basic). " +
+			"active: false does not say why.",
+	},
+
 	feedID:     {tag: tagFeed},
 	"feed-set": {tag: tagFeed},
 
@@ -98,7 +103,8 @@ var operations = map[string]struct{ tag, description string }{
 	},
 	"changes": {tag: tagPublic},
 	"revoke-token": {
-		tagPublic, "The holder of a token may revoke it, without another credential. 200 also for a token that no key of the workspace signed.",
+		tagPublic, "The holder of a token may revoke it, without another credential. 200 also for a text that is not a token of a key of the " +
+			"workspace: status says which.",
 	},
 
 	"token-limits": {
@@ -190,7 +196,7 @@ var usual = map[string]*Kind{
 	"changes 429":          kindAddressReaders, "changes 503": kindReaders, "jwks 503": kindNoSet,
 	"feed 503": kindReaders, "feed-set 503": kindNoSet,
 	"create-plan 409": kindPlanExists, "delete-plan 409": kindPlanInUse, "set-limits 409": kindLimitsFull,
-	"readyz 503": kindNotReady, "revoke-token 400": kindNotToken,
+	"readyz 503": kindNotReady,
 }
 
 func exampleProblem(id string, status int) *Problem {

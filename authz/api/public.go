@@ -36,6 +36,8 @@ type Metadata struct {
 	JWKSURI                 string   `json:"jwks_uri"`
 	RevocationEndpoint      string   `json:"revocation_endpoint"`
 	RevocationAuthMethods   []string `json:"revocation_endpoint_auth_methods_supported" nullable:"false"`
+	IntrospectionEndpoint   string   `json:"introspection_endpoint"`
+	IntrospectAuthMethods   []string `json:"introspection_endpoint_auth_methods_supported" nullable:"false"`
 	ResponseTypes           []string `json:"response_types_supported" nullable:"false"`
 	GrantTypes              []string `json:"grant_types_supported" nullable:"false"`
 	SubjectTypes            []string `json:"subject_types_supported" nullable:"false"`
@@ -66,7 +68,7 @@ func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 	}
 	e.POST(jwks.IssuerPath+":ws"+revokePath, a.revokeToken)
 	document(h, http.MethodPost, "revoke-token", issuer+revokePath, "Revoke a token by possession (RFC 7009)",
-		answers{200: nothing, 400: problem, 404: problem, 408: problem, 413: problem, 415: problem, 503: problem},
+		answers{200: tokenRevocation, 400: problem, 404: problem, 408: problem, 413: problem, 415: problem, 503: problem},
 		inWorkspace, revokeForm)
 	readable(e, h, a.limitsOfToken, "token-limits", issuer+limitsPath, "The limits of the key itself, and what is left",
 		answers{200: tokenLimits, 401: problem, 403: problem, 404: problem, 429: problem, 503: problem}, inWorkspace, byToken)
@@ -100,7 +102,8 @@ func (a *api) metadata(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
 	return c.JSON(http.StatusOK, Metadata{
 		Issuer: issuer, JWKSURI: issuer + jwks.SetPath, RevocationEndpoint: issuer + revokePath,
-		RevocationAuthMethods: []string{"none"}, ResponseTypes: []string{}, GrantTypes: []string{},
+		RevocationAuthMethods: []string{"none"}, IntrospectionEndpoint: issuer + introspectPath,
+		IntrospectAuthMethods: []string{"Bearer", "client_secret_basic"}, ResponseTypes: []string{}, GrantTypes: []string{},
 		SubjectTypes: []string{"public"}, IDTokenSigningAlgValues: []string{"RS256"},
 	})
 }
@@ -113,26 +116,34 @@ func (a *api) revokeToken(c echo.Context) error {
 			field("Content-Type", "must be application/x-www-form-urlencoded")
 	}
 	if err := r.ParseForm(); err != nil {
-		return oauthProblem(kindMalformed, "The body is not a form.").field("body", "must be a form")
+		return notForm()
 	}
-	tokens := r.PostForm["token"]
-	if len(tokens) != 1 || tokens[0] == "" {
-		return oauthProblem(kindMalformed, "The form must have one field token.").field("token", "is required, once")
-	}
-	c.Response().Header().Set("Cache-Control", "no-store")
-	token, err := jwks.ReadPasted(tokens[0])
-	if err != nil { // after a 200, the finder of a leaked key would believe it revoked
-		return oauthProblem(kindNotToken, "The field token does not contain a token of Burnkey's form. Nothing was revoked.").
-			field("token", "must be a token: "+err.Error())
-	}
-	ctx := store.By(r.Context(), store.Actor{Kind: store.ActorToken, From: clientaddr.Of(r.RemoteAddr)})
-	if err := a.service.RevokeToken(ctx, c.Param("ws"), token); err != nil {
-		if errors.Is(err, authz.ErrNotFound) {
-			return newProblem(kindNotFound, "There is no such workspace.")
-		}
+	text, err := onlyToken(r.PostForm)
+	if err != nil {
 		return err
 	}
-	return c.NoContent(http.StatusOK)
+	c.Response().Header().Set("Cache-Control", "no-store")
+	token, err := jwks.ReadPasted(text)
+	if err != nil {
+		token = "" // of no key, but the workspace may not exist either
+	}
+	ctx := store.By(r.Context(), store.Actor{Kind: store.ActorToken, From: clientaddr.Of(r.RemoteAddr)})
+	revoked, err := a.service.RevokeToken(ctx, c.Param("ws"), token)
+	switch {
+	case errors.Is(err, authz.ErrNotFound):
+		return newProblem(kindNotFound, "There is no such workspace.")
+	case err != nil:
+		return err
+	case revoked:
+		return c.JSON(http.StatusOK, TokenRevocation{"revoked"})
+	}
+	return c.JSON(http.StatusOK, TokenRevocation{"unknown"})
+}
+
+// TokenRevocation is the answer to a revocation by possession. RFC 7009 section 2.2 has no body, and clients ignore it; but
+// the finder of a leaked key must see whether it still works.
+type TokenRevocation struct {
+	Status string `json:"status" enum:"revoked,unknown" doc:"unknown: no key that works has this token; perhaps it was cut"`
 }
 
 func oauthProblem(k *Kind, detail string) *Problem {
@@ -155,18 +166,8 @@ func (a *api) writeProblem(w http.ResponseWriter, p *Problem) {
 }
 
 func revokeForm(op *huma.Operation) {
-	token := &huma.Schema{
-		Type: huma.TypeString, MinLength: new(1),
-		Description: "The token; surrounding text such as spaces, quotes or Bearer is removed. " +
-			"200 also for a token that no key of the workspace signed; 400 for a malformed one",
-	}
-	hint := &huma.Schema{Type: huma.TypeString, Description: "Ignored: there is only one type"}
-	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		"application/x-www-form-urlencoded": {Schema: &huma.Schema{
-			Type: huma.TypeObject, Required: []string{"token"},
-			Properties: map[string]*huma.Schema{"token": token, "token_type_hint": hint},
-		}},
-	}}
+	op.RequestBody = tokenForm("The token; surrounding text such as spaces, quotes or Bearer is removed. " +
+		"200 also for a text that is not a token of a key of the workspace")
 }
 
 // ageOf returns a function that returns, for a request of `path`, the time since the workspace's set was last

@@ -170,7 +170,8 @@ func TestMetadata(t *testing.T) {
 		for _, path := range paths {
 			a := s.do("GET", path, nil).want(200)
 			wantSubset(t, a.object(), `{"issuer":"`+want+`","jwks_uri":"`+want+`/.well-known/jwks.json",
-				"revocation_endpoint":"`+want+`/revoke","revocation_endpoint_auth_methods_supported":["none"]}`)
+				"revocation_endpoint":"`+want+`/revoke","revocation_endpoint_auth_methods_supported":["none"],
+				"introspection_endpoint":"`+want+`/introspect","introspection_endpoint_auth_methods_supported":["Bearer","client_secret_basic"]}`)
 			if a.header.Get("Access-Control-Allow-Origin") != "*" || a.header.Get("Content-Type") != "application/json" {
 				t.Errorf("%s: %v", path, a.header)
 			}
@@ -195,15 +196,11 @@ func TestRevokeByPossession(t *testing.T) {
 	before := s.state()
 	forged := key.token[:len(key.token)-8] + strings.Map(func(r rune) rune { return 'A' }, "12345678")
 	for _, token := range []string{foreign.token, forged} {
-		if a := s.do("POST", issuer+"/revoke", "token="+token, form).want(200); len(a.body) > 0 {
-			t.Errorf("says %s", a.body)
-		}
+		wantSubset(t, s.do("POST", issuer+"/revoke", "token="+token, form).want(200).object(), `{"status":"unknown"}`)
 	}
 	for _, token := range []string{marker, key.token + "x", key.token[:len(key.token)-3] + "abc", key.id, key.kid} {
-		p := s.do("POST", issuer+"/revoke", "token="+token, form).want(400).problem()
-		if !p.names("token") || p.OAuth != "invalid_request" {
-			t.Errorf("blames %v, error %q", p.Errors, p.OAuth)
-		}
+		wantSubset(t, s.do("POST", issuer+"/revoke", "token="+token, form).want(200).object(), `{"status":"unknown"}`)
+		s.do("POST", "/v1/auth/oauth/none/revoke", "token="+token, form).want(404)
 	}
 	if s.state() != before || !published("other", foreign) {
 		t.Fatal("a token that is not the workspace's changed something")
@@ -211,6 +208,7 @@ func TestRevokeByPossession(t *testing.T) {
 	s.do("POST", "/v1/auth/oauth/none/revoke", "token="+key.token, form).want(404)
 	s.sleep(time.Minute) // its holder may end it even when it has expired
 	first := s.do("POST", issuer+"/revoke", "token_type_hint=access_token&token="+key.token, form).want(200)
+	wantSubset(t, first.object(), `{"status":"revoked"}`)
 	if published("acme", key) || first.header.Get("Cache-Control") != "no-store" {
 		t.Error("the key is still published")
 	}

@@ -197,6 +197,10 @@ func (s *server) try(method, path string, body any, options ...func(*http.Reques
 			r.Header.Set("Content-Type", "application/json")
 		}
 	}
+	if strings.HasSuffix(path, "/introspect") {
+		r.Header.Set("Authorization", "Bearer "+s.admin)
+		form(r)
+	}
 	for _, f := range options {
 		f(r)
 	}

@@ -57,7 +57,8 @@ var shows = map[string]map[string]string{
 	"report-usage":          {"gateway": ""},
 	"feed":                  {"gateway": ""},
 	"feed-set":              {"gateway": ""},
-	"create-portal-session": {"keys:write": ""}, // the link is for the owner named in the request
+	"introspect-token":      {"keys:read": "", "gateway": ""}, // the words are in the token itself
+	"create-portal-session": {"keys:write": ""},               // the link is for the owner named in the request
 	"end-portal-sessions":   {"keys:write": ""},
 }
 
@@ -82,6 +83,8 @@ func (s *server) showing(id string) (body any, query string, statuses []int) {
 		return `{"created_before":"2100-01-01T00:00:00Z","change":{"name":"named"},"dry_run":true}`, "", []int{200}
 	case "report-usage":
 		return `{"keys":[],"complete":true}`, "", []int{200}
+	case "introspect-token":
+		return "token=x", "", []int{200}
 	case "feed": // what it shows is that of feed-set; its own answer would not end
 		return `{"after":{"acme":"x"}}`, "", []int{422}
 	case "create-portal-session":

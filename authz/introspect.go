@@ -1,0 +1,56 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/internal/spans"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Introspection is an active token (RFC 7662 section 2.2). Key is as stored now, so its attributes replace the claims.
+type Introspection struct {
+	Key    store.Key
+	Claims *jwks.Claims
+}
+
+// Introspect returns what is known of a token with any prefix or none, or nil if it is not active in the workspace.
+// Whether it may be used from its client's address is not known here. Errors: ErrNotFound: no such workspace.
+// *CrowdedError.
+func (s *Service) Introspect(ctx context.Context, workspace string, token jwks.Token) (*Introspection, error) {
+	defer spans.Start(&ctx, "authz.introspect", nil)()
+	claims, err := s.authentic(workspace, token)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, err
+	case err != nil || claims.Issuer != s.Issuer(workspace):
+		return nil, nil //nolint:nilerr // an invalid token is not active
+	}
+	id, err := uuid.Parse(claims.ID)
+	if err != nil {
+		return nil, nil //nolint:nilerr // as above
+	}
+	var key store.Key
+	err = s.reads.turn(ctx, workspace, func() (err error) {
+		key, err = s.store.Key(ctx, workspace, id)
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if status := key.Status(s.Now()); err != nil || status != store.Active && status != store.Deprecated {
+		return nil, err
+	}
+	return &Introspection{key, claims}, nil
+}
+
+// Scope returns the scopes as they are now.
+func (i *Introspection) Scope() string { return strings.Join(i.Key.Scopes, " ") }
+
+// ExpiresAt returns when the token ends: when its key expires, or when the grace of its key ends. Zero: never.
+func (i *Introspection) ExpiresAt() time.Time { return i.Key.DueAt() }
