@@ -63,6 +63,10 @@ type Options struct {
 	// always removed.
 	StripAuthorization bool
 
+	// Pepper is the key of the HMAC-SHA-256 of imported keys, of at least MinPepperLen bytes. Empty: imported keys that were
+	// hashed with a pepper are refused. It requires Key.
+	Pepper []byte
+
 	// MaxStaleness is the maximum age of a workspace's keys, as returned by Follower.Age. Zero means any age.
 	MaxStaleness time.Duration
 	// ServeStale accepts keys older than MaxStaleness; they are only reported in the log and in Stats.
@@ -129,6 +133,13 @@ func (o *Options) check() error {
 		return &OptionError{"Environment", fmt.Sprintf("must match %s", environmentName)}
 	case o.Key == nil:
 		return &OptionError{"Environment", "has no effect without Key; name the workspaces instead"}
+	}
+	switch {
+	case len(o.Pepper) == 0:
+	case len(o.Pepper) < MinPepperLen:
+		return &OptionError{"Pepper", fmt.Sprintf("must have at least %d bytes", MinPepperLen)}
+	case o.Key == nil:
+		return &OptionError{"Pepper", "has no effect without Key: imported keys come with the feed"}
 	}
 	if o.MaxStaleness != 0 && o.MaxStaleness < MinStaleness {
 		return &OptionError{"MaxStaleness", fmt.Sprintf("must be %s or more", MinStaleness)}

@@ -151,9 +151,11 @@ func (g *Gateway) recordUse(t *tenant, token string, claims *jwks.Claims) {
 	if g.uses == nil {
 		return
 	}
-	if kid, err := jwks.KIDOf(token); err == nil { // a verified token has one
-		t.uses.record(&kid, g.o.Now(), func() *holder { return t.holderOf(claims) })
+	kid, err := jwks.KIDOf(token)
+	if err != nil { // a verified token has one
+		kid = jwks.ImportedKID(claims.ID)
 	}
+	t.uses.record(&kid, g.o.Now(), func() *holder { return t.holderOf(claims) })
 }
 
 // usesOf returns a workspace's uses, or nil if usage is not reported. If a workspace leaves the list and comes

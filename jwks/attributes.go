@@ -84,8 +84,8 @@ func (k *KeyAttributes) Print() Fingerprint {
 	return sha256.Sum256(append(k.KID[:], mustMarshal(&a)...))
 }
 
-// Unsigned is the part of a change that only the feed has: attributes of keys, limits that keys share, and the
-// workspace's settings.
+// Unsigned is the part of a change that only the feed has: attributes of keys, limits that keys share, the
+// workspace's settings, and imported keys.
 type Unsigned struct {
 	// Set contains the new attributes of published keys, also of those that the same change adds; the zero
 	// value deletes a key's attributes. A key that is removed loses its attributes without an entry here.
@@ -94,20 +94,30 @@ type Unsigned struct {
 	Limits []LimitSet
 	// Settings are the new ones; nil: they stay as they are.
 	Settings *Settings
+	// Imported contains imported keys that are new or have other attributes, and Dropped those that are no longer accepted.
+	Imported []ImportedKey
+	Dropped  []KID
 }
 
 // IsZero reports whether nothing changes.
-func (u *Unsigned) IsZero() bool { return len(u.Set) == 0 && len(u.Limits) == 0 && u.Settings == nil }
+func (u *Unsigned) IsZero() bool {
+	return len(u.Set) == 0 && len(u.Limits) == 0 && u.Settings == nil && len(u.Imported) == 0 && len(u.Dropped) == 0
+}
 
 // unsignedWire is the JSON form of Unsigned.
 type unsignedWire struct {
 	Set      map[string]Attributes `json:"set,omitempty"`
 	Limits   []LimitSet            `json:"limits,omitempty"`
 	Settings *Settings             `json:"settings,omitzero"`
+	Imported []ImportedKey         `json:"imported,omitempty"`
+	Dropped  []string              `json:"dropped,omitempty"`
 }
 
 func (u *Unsigned) wire() unsignedWire {
-	w := unsignedWire{Limits: u.Limits, Settings: u.Settings}
+	w := unsignedWire{Limits: u.Limits, Settings: u.Settings, Imported: u.Imported}
+	for _, kid := range u.Dropped {
+		w.Dropped = append(w.Dropped, kid.String())
+	}
 	if len(u.Set) > 0 {
 		w.Set = make(map[string]Attributes, len(u.Set))
 	}
@@ -118,7 +128,19 @@ func (u *Unsigned) wire() unsignedWire {
 }
 
 func (w *unsignedWire) read() (Unsigned, error) {
-	u := Unsigned{Limits: w.Limits, Settings: w.Settings}
+	u := Unsigned{Limits: w.Limits, Settings: w.Settings, Imported: w.Imported}
+	for i := range u.Imported {
+		if err := u.Imported[i].Check(); err != nil {
+			return Unsigned{}, err
+		}
+	}
+	for _, text := range w.Dropped {
+		kid, err := ParseKID(text)
+		if err != nil {
+			return Unsigned{}, fmt.Errorf("%w: %w", ErrAttributes, err)
+		}
+		u.Dropped = append(u.Dropped, kid)
+	}
 	for text, attributes := range w.Set {
 		kid, err := ParseKID(text)
 		if err != nil {
@@ -142,7 +164,7 @@ func (w *unsignedWire) read() (Unsigned, error) {
 	return u, nil
 }
 
-// MarshalJSON returns an object with the members set, limits and settings, as a database stores it beside a change.
+// MarshalJSON returns an object with the members set, limits, settings, imported and dropped, as a database stores it beside a change.
 func (u Unsigned) MarshalJSON() ([]byte, error) {
 	return json.Marshal(u.wire(), json.Deterministic(true))
 }

@@ -60,6 +60,8 @@ type Feed struct {
 	outOfStep atomic.Int64              // members that are not in step
 	fetches   chan struct{}             // one element for each set that is being fetched
 
+	imports importIndex
+
 	mu      sync.RWMutex
 	members map[string]*member
 	failure failure
@@ -209,6 +211,7 @@ func (f *Feed) newMember(workspace string) *member {
 		url: f.server + IssuerPath + workspace, client: f.client, pollEvery: DefaultPollEvery, log: f.log, now: f.now,
 		limits: f.limits, feed: f, journal: f.journal, ready: make(chan struct{}),
 	}
+	m.table.imports.workspace, m.table.imports.index = workspace, &f.imports
 	m.ran.Store(true)
 	m.announce = sync.OnceFunc(func() { close(m.ready) })
 	return &member{Follower: m}
@@ -251,6 +254,7 @@ func (f *Feed) remove(workspace string, m *member) {
 	delete(f.members, workspace)
 	f.mu.Unlock()
 	f.setInStep(m, true) // it no longer counts
+	m.table.forgetImported()
 	if f.removed != nil {
 		f.removed(workspace, m.Follower)
 	}

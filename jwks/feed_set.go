@@ -21,6 +21,8 @@ type feedEvent struct {
 	Set         map[string]Attributes `json:"set"`
 	Limits      []LimitSet            `json:"limits"`
 	Settings    *Settings             `json:"settings"`
+	Imported    []ImportedKey         `json:"imported"`
+	Dropped     []string              `json:"dropped"`
 	Age         float64               `json:"age"` // seconds
 }
 
@@ -43,7 +45,7 @@ func readFeedEvent(msg sse.Message) (*feedEvent, error) {
 }
 
 func (e *feedEvent) unsigned() (Unsigned, error) {
-	return (&unsignedWire{e.Set, e.Limits, e.Settings}).read()
+	return (&unsignedWire{e.Set, e.Limits, e.Settings, e.Imported, e.Dropped}).read()
 }
 
 // change returns the change of an event.
@@ -87,7 +89,7 @@ func (e *feedEvent) addTo(next *refresh) error {
 	return e.shareTo(next)
 }
 
-// shareTo adds attributes, limits and settings to next.
+// shareTo adds attributes, limits, settings and imported keys to next.
 func (e *feedEvent) shareTo(next *refresh) error {
 	unsigned, err := e.unsigned()
 	if err != nil {
@@ -101,6 +103,11 @@ func (e *feedEvent) shareTo(next *refresh) error {
 	for _, set := range unsigned.Limits {
 		next.Share(set)
 	}
+	for _, k := range unsigned.Imported {
+		if err := next.Import(k); err != nil {
+			return err
+		}
+	}
 	if unsigned.Settings == nil {
 		unsigned.Settings = new(Settings)
 	}
@@ -108,8 +115,8 @@ func (e *feedEvent) shareTo(next *refresh) error {
 	return nil
 }
 
-// readFeedSet reads a whole set of the feed: the public set, and after the keys their attributes, the limits and the
-// settings.
+// readFeedSet reads a whole set of the feed: the public set, and after the keys their attributes, the limits, the
+// settings and the imported keys.
 func readFeedSet(body io.Reader, add func(Key) error, next *refresh) error {
 	next.Settle(Settings{}) // without the member
 	return readSetWith(body, add, func(dec *jsontext.Decoder, in *allowance, name string) error {
@@ -130,6 +137,14 @@ func readFeedSet(body io.Reader, add func(Key) error, next *refresh) error {
 			}))
 		case "settings":
 			return notSetIf(readSettings(dec, next))
+		case "imported":
+			return notSetIf(readEach(dec, in, func() error {
+				var key ImportedKey
+				if err := json.UnmarshalDecode(dec, &key, json.RejectUnknownMembers(true)); err != nil {
+					return err
+				}
+				return next.Import(key)
+			}))
 		}
 		return fmt.Errorf("%w: unknown member %q", ErrAttributes, name)
 	})

@@ -163,8 +163,12 @@ func (w *stateWriter) change(name string, c *Change) {
 
 // wholeHead returns the head of a whole set's record, and its JSON.
 func wholeHead(name string, set *snapshot) (h recordHead, text []byte) {
-	if len(set.rest.Limits) > 0 || set.rest.Settings != nil {
-		text = mustMarshal(&set.rest)
+	rest := set.rest
+	for _, k := range set.imports {
+		rest.Imported = append(rest.Imported, k.key())
+	}
+	if len(rest.Limits) > 0 || rest.Settings != nil || len(rest.Imported) > 0 {
+		text = mustMarshal(&rest)
 	}
 	return recordHead{
 		kind: wholeRecord, name: uint8(len(name)), version: set.version, keys: uint64(set.count), text: uint32(len(text)),

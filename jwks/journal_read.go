@@ -266,6 +266,11 @@ func readSetRecord(h recordHead, next func(n int) ([]byte, error), set *refresh)
 	if rest.Settings != nil {
 		set.Settle(*rest.Settings)
 	}
+	for _, k := range rest.Imported {
+		if err := set.Import(k); err != nil {
+			return damaged(err)
+		}
+	}
 	return nil
 }
 

@@ -91,7 +91,7 @@ func (j *journal) putSets(b batch) error {
 		}
 		switch {
 		case q.table.Version() == 0: // unknown: the set could not be resumed
-		case q.change == nil && q.table.Len() > maxAppended:
+		case q.change == nil && q.table.Len()+q.table.ImportedLen() > maxAppended:
 			return j.rewrite(b.known)
 		case q.change == nil:
 			set := q.table.snapshot()

@@ -31,6 +31,7 @@ type Table struct {
 	unsigned Fingerprint
 	shared   shares
 	settings atomic.Pointer[Settings] // nil: unknown, since the set is not from a feed
+	imports  imports
 
 	installing sync.Mutex // locked while the keys belong to no version
 }
@@ -92,10 +93,14 @@ func (t *Table) Lookup(kid KID) (key Key, ok bool) {
 	return key, ok
 }
 
-// Attributes returns the attributes of a published key: the zero value if it has none.
+// Attributes returns the attributes of a published or imported key: the zero value if it has none.
 func (t *Table) Attributes(kid KID) (a Attributes, published bool) {
 	var key Key
 	text, _, ok := t.recall(&kid, nil, &key)
+	if !ok && kid.IsImported() {
+		imported, ok := t.Imported(kid)
+		return imported.Attributes, ok
+	}
 	a.readBinary(text)
 	return a, ok
 }
@@ -137,10 +142,14 @@ func (t *Table) remember(kid *KID, d *digest) {
 	}
 }
 
-// Apply applies the next change: removals, additions, attributes, and then shared limits and settings. After an error
+// Apply applies the next change: removals, additions, attributes, and then shared limits, settings and imported keys. After an error
 // (ErrVersionGap, ErrNotPublished, ErrPublished or ErrAttributes) the Table is unchanged.
 func (t *Table) Apply(c Change) error {
 	texts, err := compactAll(c.Unsigned.Set)
+	if err != nil {
+		return fmt.Errorf("version %d: %w", c.Version, err)
+	}
+	put, err := compactImported(c.Unsigned.Imported)
 	if err != nil {
 		return fmt.Errorf("version %d: %w", c.Version, err)
 	}
@@ -148,6 +157,9 @@ func (t *Table) Apply(c Change) error {
 	defer t.mu.Unlock()
 	if before := t.current.version; before == 0 || c.Version != before+1 {
 		return fmt.Errorf("%w: version %d after %d", ErrVersionGap, c.Version, before)
+	}
+	if err := t.imports.canDrop(c.Unsigned.Dropped); err != nil {
+		return fmt.Errorf("version %d: %w", c.Version, err)
 	}
 	unsigned := t.unsigned
 	undo, err := t.change(&c, texts)
@@ -164,6 +176,7 @@ func (t *Table) Apply(c Change) error {
 	if next := c.Unsigned.Settings; next != nil {
 		t.settle(next, &t.unsigned)
 	}
+	t.imports.change(c.Unsigned.Dropped, put, &t.unsigned)
 	t.show(c.Version)
 	return nil
 }
@@ -279,5 +292,6 @@ func (t *Table) clear() {
 	t.pages = pages{slots: t.slots}
 	t.current, t.print, t.count, t.unsigned = setState{}, Fingerprint{}, 0, Fingerprint{}
 	t.shared.clear()
+	t.imports.clear()
 	t.settings.Store(nil)
 }

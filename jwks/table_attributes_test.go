@@ -19,10 +19,11 @@ type feedModel struct {
 	attributes map[KID]Attributes
 	shared     map[subject]LimitSet
 	settings   *Settings
+	imported   map[KID]ImportedKey
 }
 
 func (m *feedModel) clone() *feedModel {
-	return &feedModel{m.version, maps.Clone(m.keys), maps.Clone(m.attributes), maps.Clone(m.shared), m.settings}
+	return &feedModel{m.version, maps.Clone(m.keys), maps.Clone(m.attributes), maps.Clone(m.shared), m.settings, maps.Clone(m.imported)}
 }
 
 func (m *feedModel) apply(c Change) {
@@ -47,6 +48,12 @@ func (m *feedModel) apply(c Change) {
 	if c.Unsigned.Settings != nil {
 		m.settings = c.Unsigned.Settings
 	}
+	for _, kid := range c.Unsigned.Dropped {
+		delete(m.imported, kid)
+	}
+	for _, k := range c.Unsigned.Imported {
+		m.imported[k.KID()] = k
+	}
 }
 
 func (m *feedModel) fingerprint() (print Fingerprint) {
@@ -65,6 +72,10 @@ func (m *feedModel) fingerprint() (print Fingerprint) {
 		one := m.settings.Print()
 		print.Toggle((*KID)(&one))
 	}
+	for _, k := range m.imported {
+		one := k.Print()
+		print.Toggle((*KID)(&one))
+	}
 	return print
 }
 
@@ -77,7 +88,7 @@ func (m *feedModel) add(key *Key, a *Attributes) error {
 }
 
 func emptyFeed() *feedModel {
-	return &feedModel{0, model{}, map[KID]Attributes{}, map[subject]LimitSet{}, nil}
+	return &feedModel{0, model{}, map[KID]Attributes{}, map[subject]LimitSet{}, nil, map[KID]ImportedKey{}}
 }
 
 // begin makes a model of a snapshot without its keys, which add adds.
@@ -88,6 +99,9 @@ func (m *feedModel) begin(s *snapshot) {
 		m.shared[set.subject()] = set
 	}
 	m.settings = s.rest.Settings
+	for _, k := range s.imports {
+		m.imported[k.kid] = k.key()
+	}
 }
 
 // check compares a Table with the model.
@@ -116,6 +130,11 @@ func (m *feedModel) check(tb testing.TB, table *Table) {
 	}
 	if settings, known := table.Settings(); known != (m.settings != nil) || known && settings != *m.settings {
 		tb.Fatalf("the settings are %v %v, want %v", settings, known, m.settings)
+	}
+	for kid, k := range m.imported {
+		if got, ok := table.Imported(kid); !ok || !reflect.DeepEqual(got, k) {
+			tb.Fatalf("the imported key %+v is %+v", k, got)
+		}
 	}
 	for of, set := range m.shared {
 		if got := table.LimitSet(of.on, of.name); !slices.Equal(got, set.Limits) {
@@ -155,6 +174,11 @@ func (m *feedModel) refresh(tb testing.TB, table *Table) *refresh {
 			tb.Fatal(err)
 		}
 	}
+	for _, key := range m.imported {
+		if err := next.Import(key); err != nil {
+			tb.Fatal(err)
+		}
+	}
 	for kid, a := range m.attributes {
 		if err := next.Set(KeyAttributes{kid, a}); err != nil {
 			tb.Fatal(err)
@@ -185,6 +209,7 @@ func (m *feedModel) randomChange(random *rand.Rand, keys []Key) Change {
 	if random.IntN(10) == 0 {
 		c.Unsigned.Settings = &Settings{TokenPrefix: []string{"", "a-", "b-"}[random.IntN(3)]}
 	}
+	m.randomImports(random, &c.Unsigned)
 	for range random.IntN(5) {
 		key := keys[random.IntN(len(keys))]
 		_, has := m.keys[key.kid]
@@ -275,7 +300,9 @@ func TestTableRefreshDiffersByAttributes(t *testing.T) {
 	key := testKeys(t, 310, 1)[0]
 	plan := LimitSet{OnPlan, "free", []Limit{{Name: "a", Requests: 1, Seconds: 1}}}
 	shared := map[subject]LimitSet{plan.subject(): plan}
-	want := &feedModel{5, modelOf([]Key{key}), map[KID]Attributes{key.kid: typical}, shared, &Settings{TokenPrefix: "a-"}}
+	want := &feedModel{
+		5, modelOf([]Key{key}), map[KID]Attributes{key.kid: typical}, shared, &Settings{TokenPrefix: "a-"}, map[KID]ImportedKey{},
+	}
 	table := new(Table)
 	want.install(t, table)
 	for name, test := range map[string]struct {
@@ -348,7 +375,7 @@ func TestTableRefusesAttributes(t *testing.T) {
 		if err := table.Apply(c); err == nil {
 			t.Error("attributes are accepted")
 		}
-		(&feedModel{4, modelOf(keys), map[KID]Attributes{}, map[subject]LimitSet{}, nil}).check(t, table)
+		(&feedModel{4, modelOf(keys), map[KID]Attributes{}, map[subject]LimitSet{}, nil, map[KID]ImportedKey{}}).check(t, table)
 	}
 }
 

@@ -46,6 +46,7 @@ func (r *refresh) install(version uint64, moment func(show func())) error {
 			}
 		})
 	}
+	r.installImported()
 	gone := r.shareGone()
 	show := func() {
 		r.locked(func() {

@@ -16,9 +16,10 @@ type refresh struct {
 	extra extras // keys that are not in the Table
 	print Fingerprint
 
-	unsigned Fingerprint // of attributes, shared limits and settings
+	unsigned Fingerprint // of attributes, shared limits, settings and imported keys
 	shared   map[subject]LimitSet
 	settings *Settings // nil: unknown
+	imported map[KID]*imported
 }
 
 // newText says that the key in a slot gets other attributes.
@@ -138,7 +139,7 @@ func (r *refresh) Settle(settings Settings) {
 
 // differs reports whether the new set differs from what is in the Table.
 func (r *refresh) differs() bool {
-	if len(r.extra.list) > 0 || len(r.texts) > 0 || r.sharesDiffer() || r.settingsDiffer() {
+	if len(r.extra.list) > 0 || len(r.texts) > 0 || r.sharesDiffer() || r.settingsDiffer() || r.importsDiffer() {
 		return true
 	}
 	for number := range r.seenEnd() {

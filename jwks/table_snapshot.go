@@ -9,7 +9,8 @@ type snapshot struct {
 	version uint64
 	feed    Fingerprint
 	count   int
-	rest    unsignedWire      // without attributes; the limits are in any order
+	rest    unsignedWire      // without attributes and imported keys; the limits are in any order
+	imports []*imported       // in any order
 	end     uint32            // number of slots when it was taken
 	cursor  uint32            // lower slots have been read
 	fresh   []uint64          // a bit for each slot that was filled later
@@ -25,7 +26,7 @@ func (t *Table) snapshot() *snapshot {
 	defer t.mu.Unlock()
 	s := &snapshot{
 		t: t, version: t.current.version, feed: t.current.feed, count: t.current.keys,
-		rest: unsignedWire{Limits: t.shared.all(), Settings: t.settings.Load()}, before: map[uint32]string{},
+		rest: unsignedWire{Limits: t.shared.all(), Settings: t.settings.Load()}, imports: t.imports.all(), before: map[uint32]string{},
 	}
 	if t.slots != nil {
 		s.end = t.slots.High()

@@ -74,6 +74,11 @@ func (v *Verifier) VerifyFromInto(token string, from netip.Addr, claims *Claims)
 	if !v.acceptsPrefix(prefix) {
 		return ErrPrefix
 	}
+	return v.admits(claims, from)
+}
+
+// admits checks the audience, the expiry and the client's address.
+func (v *Verifier) admits(claims *Claims, from netip.Addr) error {
 	if !v.AnyAudience && !claims.names(v.Audience) {
 		return ErrAudience
 	}

@@ -243,7 +243,7 @@ func (d *feedReader) page(ctx context.Context, workspace string, p *feedPlace) (
 		return d.isAhead(workspace, p, set, resets)
 	case events != nil:
 		return d.stored(workspace, p, events)
-	case set.Len() <= feedSmall || set.version-p.last > logMost && set.version-p.last > uint64(set.Len())/2:
+	case set.entries() <= feedSmall || set.version-p.last > logMost && set.version-p.last > uint64(set.entries())/2:
 		return d.whole(workspace, p, set, resets)
 	}
 	return d.logged(ctx, workspace, p, set, resets)

@@ -34,7 +34,7 @@ func mustJSON(v any) []byte {
 
 // appendFeedSet appends the event of a whole set. It returns false if that is too long for the stream.
 func appendFeedSet(dst []byte, workspace string, set *Set) ([]byte, bool) {
-	if set.Len() > feedSmall {
+	if set.entries() > feedSmall {
 		return dst, false
 	}
 	var body bytes.Buffer
@@ -52,7 +52,8 @@ func appendFeedReset(dst []byte, workspace string, version uint64) []byte {
 	return fmt.Appendf(dst, "event: reset\ndata: {\"workspace\":%q,\"version\":%d}\n\n", workspace, version)
 }
 
-// writeFeed writes the JSON form with the members set and limits, and settings if one differs from its default.
+// writeFeed writes the JSON form with the members set and limits, settings if one differs from its default, and imported
+// if there are imported keys.
 func (s *Set) writeFeed(w io.Writer, gzip bool) error {
 	if gzip {
 		return s.writeGzip(w, s.feedTail)
@@ -61,7 +62,7 @@ func (s *Set) writeFeed(w io.Writer, gzip bool) error {
 	return err
 }
 
-// feedTail yields the attributes of the keys, the limits and the settings.
+// feedTail yields the attributes of the keys, the limits, the settings and the imported keys.
 func (s *Set) feedTail(yield func([]byte) bool) {
 	piece := append(make([]byte, 0, feedPage), `],"set":{`...)
 	first := true
@@ -100,6 +101,10 @@ func (s *Set) feedTail(yield func([]byte) bool) {
 	piece = append(piece, ']')
 	if !s.settings.IsDefault() {
 		piece = append(append(piece, `,"settings":`...), mustJSON(s.settings)...)
+	}
+	piece, ok := s.importedTail(piece, yield)
+	if !ok {
+		return
 	}
 	yield(append(piece, '}'))
 }

@@ -36,6 +36,7 @@ func (x *Index) Lookup(kid jwks.KID) (jwks.Key, bool) { return x.Set().Lookup(ki
 
 // Apply applies the next change. After an error, which comes from Set.Apply, the Index is unchanged.
 func (x *Index) Apply(c jwks.Change) error {
+	c = c.Split()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	next, err := x.Set().Apply(c)

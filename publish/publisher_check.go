@@ -51,11 +51,17 @@ type versionPrint struct {
 // agrees reports whether a set has the stored fingerprint. If their versions differ, the changes between
 // the two versions must account for the difference.
 func (p *Publisher) agrees(ctx context.Context, workspace string, set *Set, stored versionPrint) (bool, error) {
-	print := set.Fingerprint()
+	print := set.storedPrint()
 	from, to := min(set.Version(), stored.version), max(set.Version(), stored.version)
 	changes, err := p.between(ctx, workspace, from, to)
 	for _, c := range changes {
+		if len(c.Unsigned.Imported) > 0 { // which may be new or not: the next check compares again
+			return true, nil
+		}
 		toggleKeys(&print, c)
+		for i := range c.Unsigned.Dropped {
+			print.Toggle(&c.Unsigned.Dropped[i])
+		}
 		from = c.Version
 	}
 	return err == nil && from == to && print == stored.print, err

@@ -150,7 +150,7 @@ func (p *Publisher) compact(ctx context.Context, workspace string) error {
 	if !ok {
 		return nil
 	}
-	kept := uint64(max(keptChanges, set.Len()))
+	kept := uint64(max(keptChanges, set.entries()))
 	if set.Version() <= kept {
 		return nil
 	}

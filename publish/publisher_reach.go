@@ -167,7 +167,7 @@ func endsWithUnsigned(set *Set, u *jwks.Unsigned) bool {
 			return false
 		}
 	}
-	return u.Settings == nil || set.settings.Equal(u.Settings)
+	return (u.Settings == nil || set.settings.Equal(u.Settings)) && set.imports.endsWith(u)
 }
 
 func (p *Publisher) readSet(ctx context.Context, workspace string) (*Set, error) {
@@ -182,6 +182,9 @@ func (p *Publisher) readSet(ctx context.Context, workspace string) (*Set, error)
 	}
 	if unsigned.Settings != nil {
 		builder.Settle(*unsigned.Settings)
+	}
+	for _, key := range unsigned.Imported {
+		builder.Import(key)
 	}
 	set, err := builder.Set(version)
 	if err != nil {

@@ -3,6 +3,7 @@
 package publish
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -19,8 +20,8 @@ import (
 // whatever their history. It is rendered in chunks, each at most once after a change; but the plain form of
 // more than maxKept keys is not cached.
 //
-// A Set also has what is not public: attributes of keys, limits that keys share, and the workspace's settings. Only the
-// forms of the feed contain them.
+// A Set also has what is not public: attributes of keys, limits that keys share, the workspace's settings, and imported
+// keys. Only the forms of the feed contain them.
 type Set struct {
 	version   uint64
 	print     jwks.Fingerprint
@@ -28,6 +29,7 @@ type Set struct {
 	root      *node
 	shared    []*jwks.LimitSet // in order; immutable
 	settings  jwks.Settings
+	imports   *imports
 	rendered  *rendered // shared by versions with the same keys
 	heads     heads
 	wholes    *wholes // shared by all versions of the set
@@ -47,7 +49,8 @@ func (s *Set) Version() uint64 { return s.version }
 // Fingerprint returns the fingerprint of the set's keys.
 func (s *Set) Fingerprint() jwks.Fingerprint { return s.print }
 
-// FeedFingerprint returns the fingerprint of the keys, their attributes, the shared limits and the settings.
+// FeedFingerprint returns the fingerprint of the keys, their attributes, the shared limits, the settings and
+// the imported keys.
 func (s *Set) FeedFingerprint() jwks.Fingerprint { return s.feedPrint }
 
 // Len returns the number of keys.
@@ -81,7 +84,7 @@ func (s *Set) Apply(c jwks.Change) (*Set, error) {
 	}
 	next := &Set{
 		version: c.Version, print: s.print, feedPrint: s.feedPrint, root: s.root, shared: s.shared,
-		settings: s.settings, rendered: s.rendered, wholes: s.wholes,
+		settings: s.settings, imports: s.imports, rendered: s.rendered, wholes: s.wholes,
 	}
 	if err := next.change(c); err != nil {
 		return nil, fmt.Errorf("version %d: %w", c.Version, err)
@@ -118,7 +121,8 @@ func (s *Set) change(c jwks.Change) (err error) {
 	if next := c.Unsigned.Settings; next != nil {
 		settle(&s.settings, *next, &s.feedPrint)
 	}
-	return nil
+	s.imports, err = s.imports.change(&c.Unsigned, &s.feedPrint)
+	return err
 }
 
 // Builder builds a Set. It is fastest if the keys are added in the order of their kids. The zero Builder
@@ -131,6 +135,7 @@ type Builder struct {
 	set       []assigned // attributes of keys in wait
 	shared    []*jwks.LimitSet
 	settings  jwks.Settings
+	imports   *imports
 }
 
 const buildBatch = 1024
@@ -179,7 +184,7 @@ func (b *Builder) Set(version uint64) (*Set, error) {
 	}
 	return &Set{
 		version: version, print: b.print, feedPrint: b.feedPrint, root: b.root, shared: b.shared,
-		settings: b.settings, rendered: new(rendered), wholes: new(wholes),
+		settings: b.settings, imports: cmp.Or(b.imports, noImports), rendered: new(rendered), wholes: new(wholes),
 	}, nil
 }
 

@@ -59,6 +59,7 @@ func (m *memory) Published(_ context.Context, workspace string, yield func(jwks.
 	if err != nil {
 		return 0, unsigned, err
 	}
+	imported := map[jwks.KID]jwks.ImportedKey{}
 	keys, attributes, limits := map[jwks.KID]jwks.Key{}, map[jwks.KID]jwks.Attributes{}, map[[2]string]jwks.LimitSet{}
 	for _, c := range log {
 		for _, kid := range c.Remove {
@@ -77,6 +78,12 @@ func (m *memory) Published(_ context.Context, workspace string, yield func(jwks.
 		if c.Unsigned.Settings != nil {
 			unsigned.Settings = c.Unsigned.Settings
 		}
+		for _, kid := range c.Unsigned.Dropped {
+			delete(imported, kid)
+		}
+		for _, key := range c.Unsigned.Imported {
+			imported[key.KID()] = key
+		}
 	}
 	for kid, key := range keys {
 		if err := yield(key, attributes[kid]); err != nil {
@@ -85,6 +92,9 @@ func (m *memory) Published(_ context.Context, workspace string, yield func(jwks.
 	}
 	for _, set := range limits {
 		unsigned.Limits = append(unsigned.Limits, set)
+	}
+	for _, key := range imported {
+		unsigned.Imported = append(unsigned.Imported, key)
 	}
 	return uint64(len(log)), unsigned, nil
 }
