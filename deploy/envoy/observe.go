@@ -23,12 +23,17 @@ func (c Config) checkTracing() error {
 	return err
 }
 
+// byEnvoy is a CEL expression: Envoy itself refused the request, for its form, method, body or upgrade, with or without a key.
+// A request that the client broke off has no status.
+const byEnvoy = "has(response.code) && response.code >= 400 && response.code < 500 && " +
+	"!(response.code_details in ['via_upstream', 'websocket_handshake_unsuccessful'])"
+
 // Decision is a CEL expression for the access log.
 func (v *view) Decision() string {
-	filter, accepted, refused := "envoy.filters.http.jwt_authn", "burnkey", "false"
+	filter, accepted, refused := "envoy.filters.http.jwt_authn", "burnkey", byEnvoy
 	if v.Gateway != nil {
 		filter, accepted = "envoy.filters.http.ext_authz", "workspace"
-		refused = "response.code_details == 'ext_authz_error' || " + has(filter, "refused")
+		refused += " || response.code_details == 'ext_authz_error' || " + has(filter, "refused")
 	}
 	accepts := has(filter, accepted)
 	if v.UserIssuer != "" {

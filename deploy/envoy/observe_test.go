@@ -21,8 +21,11 @@ func TestAccessLogAndTraces(t *testing.T) {
 	keys.publish("acme", k)
 	collector := envoytest.NewCollector(t)
 	c := oneSecond
-	c.Server, c.AccessLog, c.OTLPEndpoint, c.Open = keys.url(), true, collector.URL, []string{"/healthz"}
-	c.Routes = []envoy.Route{{Path: "/admin", Scopes: []string{"admin"}}}
+	c.Server, c.AccessLog, c.OTLPEndpoint, c.Open = keys.url(), true, collector.URL, []string{"/healthz", "/api/403"}
+	c.Routes = []envoy.Route{
+		{Path: "/admin", Scopes: []string{"admin"}},
+		{Path: "/posts", Methods: []string{"POST"}, Scopes: []string{"admin"}},
+	}
 	c.Places, _ = jwks.ParsePlaces("bearer", "query:api_key")
 	g := startGateway(t, c, keys)
 	good, unknown := k.token(t, claims(c.Issuer("acme"))), newKey(t).token(t, claims(c.Issuer("acme")))
@@ -32,14 +35,21 @@ func TestAccessLogAndTraces(t *testing.T) {
 	g.get(t, "/v1/query?api_key="+unknown)
 	g.get(t, "/admin?x=1", bearer(good))
 	g.get(t, "/v1/none")
+	g.get(t, "/healthz", "x_y: 1")
+	g.get(t, "/healthz", "Connection: upgrade", "Upgrade: websocket")
+	g.send(t, "DELETE", "/posts", bearer(good))
+	g.get(t, "/api/403") // by the API
 	want := []string{
 		"GET /healthz 200 open <nil> <nil>", "GET /v1/tiles 200 accepted 0190-key cust_1", "GET /v1/query 200 accepted 0190-key cust_1",
 		"GET /v1/query 401 refused <nil> <nil>", "GET /admin 403 refused 0190-key cust_1", "GET /v1/none 401 refused <nil> <nil>",
+		"<nil> <nil> 400 refused <nil> <nil>", "GET /healthz 403 refused <nil> <nil>", "DELETE /posts 405 refused 0190-key cust_1",
+		"GET /api/403 403 open <nil> <nil>",
 	}
 	testkit.Eventually(t, "all requests are logged", func() bool { return len(g.AccessLog(t)) == len(want) })
 	for i, line := range g.AccessLog(t) {
 		got := fmt.Sprint(line["method"], " ", line["path"], " ", line["status"], " ", line["decision"], " ", line["key_id"], " ", line["owner"])
-		if got != want[i] || line["client"] != "127.0.0.1" || line["request_id"] == nil || line["trace_id"] == nil || line["details"] == nil {
+		if got != want[i] || line["client"] != "127.0.0.1" || line["details"] == nil ||
+			line["decision"] != "refused" && (line["request_id"] == nil || line["trace_id"] == nil) {
 			t.Errorf("%s: %v, want %s", got, line, want[i])
 		}
 	}
