@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/burnkey/burnkey/authz/portal/portaltest"
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
@@ -129,9 +130,10 @@ await() {
 }
 `
 
-// docsSetups are the commands of the setups, by name. For postgres, DATABASE_URL names a database.
+// docsSetups are the commands of the setups, by name. For postgres, DATABASE_URL names a database. For users, there are an
+// OpenID provider and a user's token.
 var docsSetups = map[string]string{
-	"acme": setupAcme, "postgres": setupAcme,
+	"acme": setupAcme, "postgres": setupAcme, "users": setupAcme,
 	"prefix": strings.Replace(setupAcme, "--audience acme-company", "--audience acme-company --token-prefix acme-live-", 1),
 }
 
@@ -156,6 +158,13 @@ echo "Authorization: Bearer $TOKEN" > cust_1.header
 func (r *docsRun) script() string {
 	if r.page.setup == "postgres" {
 		r.env = append(r.env, "DATABASE_URL="+pgtest.Start(r.t, nil).Database(r.t))
+	}
+	if r.page.setup == "users" {
+		const client = "http://127.0.0.1:1/callback"
+		op := portaltest.NewOIDCProvider(r.t, portaltest.OIDCConfig{
+			RedirectURIs: []string{client}, LogoutURIs: []string{client}, Users: map[string]map[string]any{"ada": {}},
+		})
+		r.env = append(r.env, "PROVIDER="+op.Issuer, "AUDIENCE="+portaltest.PublicClient, "USER_TOKEN="+op.IDToken(r.t, client, "ada"))
 	}
 	text := docsStart + "exec >out.setup 2>&1\n" + r.real(docsSetups[r.page.setup])
 	for i, b := range r.page.blocks {

@@ -3,15 +3,9 @@ package extauthz
 import (
 	"fmt"
 	"net/http"
-	"net/http/cookiejar"
-	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/coreos/go-oidc/v3/oidc"
-	"golang.org/x/oauth2"
 
 	"github.com/burnkey/burnkey/authz/portal/portaltest"
 	"github.com/burnkey/burnkey/deploy/envoy"
@@ -155,35 +149,9 @@ func identities(h http.Header) (all string) {
 // logIn starts an OpenID provider, and returns its issuer, the URL of its keys, and the ID token of a user who logged in.
 func logIn(t *testing.T) (issuer, set, token string) {
 	t.Helper()
-	var code string
-	client := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { code = r.FormValue("code") }))
-	t.Cleanup(client.Close)
+	const client = "http://127.0.0.1:1/callback"
 	op := portaltest.NewOIDCProvider(t, portaltest.OIDCConfig{
-		RedirectURIs: []string{client.URL}, LogoutURIs: []string{client.URL}, Users: map[string]map[string]any{"ada": {"email": "ada@acme.test"}},
+		RedirectURIs: []string{client}, LogoutURIs: []string{client}, Users: map[string]map[string]any{"ada": {"email": "ada@acme.test"}},
 	})
-	provider, err := oidc.NewProvider(t.Context(), op.Issuer)
-	check(t, err)
-	var metadata struct {
-		Keys string `json:"jwks_uri"`
-	}
-	check(t, provider.Claims(&metadata))
-	config := oauth2.Config{
-		ClientID: portaltest.PublicClient, Endpoint: provider.Endpoint(), RedirectURL: client.URL, Scopes: []string{oidc.ScopeOpenID},
-	}
-	verifier := oauth2.GenerateVerifier()
-	jar, err := cookiejar.New(nil)
-	check(t, err)
-	browser := &http.Client{Jar: jar}
-	page, err := browser.Get(config.AuthCodeURL("a state", oauth2.S256ChallengeOption(verifier)))
-	for _, form := range []url.Values{{"login": {"ada"}}, {"allow": {"yes"}}} {
-		check(t, err)
-		_ = page.Body.Close()
-		page, err = browser.PostForm(page.Request.URL.String(), form)
-	}
-	check(t, err)
-	_ = page.Body.Close()
-	answer, err := config.Exchange(t.Context(), code, oauth2.VerifierOption(verifier))
-	check(t, err)
-	token, _ = answer.Extra("id_token").(string)
-	return op.Issuer, metadata.Keys, token
+	return op.Issuer, op.KeysURL(), op.IDToken(t, client, "ada")
 }

@@ -2,7 +2,13 @@ package portaltest
 
 import (
 	_ "embed"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
 	"testing"
+
+	"golang.org/x/oauth2"
 )
 
 //go:embed oidc.mjs
@@ -60,6 +66,57 @@ func NewOIDCProvider(t testing.TB, c OIDCConfig) *OIDCProvider {
 		provider.explain(t)
 	})
 	return p
+}
+
+// KeysURL is the address of the provider's keys (jwks_uri).
+func (p *OIDCProvider) KeysURL() string { return p.Issuer + "/jwks" }
+
+// IDToken returns an ID token, for PublicClient, of a user who logs in without a browser. The provider needs a redirect URI,
+// at which nothing has to answer.
+func (p *OIDCProvider) IDToken(t testing.TB, redirect, sub string) string {
+	t.Helper()
+	config := oauth2.Config{
+		ClientID: PublicClient, RedirectURL: redirect, Scopes: []string{"openid"},
+		Endpoint: oauth2.Endpoint{AuthURL: p.Issuer + "/auth", TokenURL: p.Issuer + "/token"},
+	}
+	verifier := oauth2.GenerateVerifier()
+	code, err := p.code(config.AuthCodeURL("a state", oauth2.S256ChallengeOption(verifier)), redirect, sub)
+	if err != nil {
+		t.Fatalf("log in: %v", err)
+	}
+	answer, err := config.Exchange(t.Context(), code, oauth2.VerifierOption(verifier))
+	if err != nil {
+		t.Fatalf("redeem the code: %v", err)
+	}
+	token, _ := answer.Extra("id_token").(string)
+	return token
+}
+
+// code fills in the provider's forms, and returns the code with which it redirects to the client.
+func (p *OIDCProvider) code(start, redirect, sub string) (code string, err error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return "", err
+	}
+	browser := &http.Client{Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(r.URL.String(), redirect) {
+			code = r.URL.Query().Get("code")
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}}
+	page, err := browser.Get(start)
+	for _, form := range []url.Values{{"login": {sub}}, {"allow": {"yes"}}} {
+		if err != nil {
+			return "", err
+		}
+		_ = page.Body.Close()
+		page, err = browser.PostForm(page.Request.URL.String(), form)
+	}
+	if err != nil {
+		return "", err
+	}
+	return code, page.Body.Close()
 }
 
 // LogIn completes the provider's pages in a browser that a client has redirected there: it logs in as
