@@ -169,7 +169,7 @@ python: ## Python's JWT libraries, in .tools/python
 	@tools/python-env.sh
 
 .PHONY: schemas
-schemas: ## The schemas of Kubernetes and compose, in .tools/schemas
+schemas: ## The schemas of Kubernetes, compose and Envoy Gateway, in .tools/schemas
 	@tools/schemas.sh
 
 .PHONY: docs-tools

@@ -21,14 +21,14 @@ func envoyConfigCommand() *cobra.Command {
 	var limits limitFlags
 	var edge edgeFlags
 	render := map[string]func(io.Writer, envoy.Config) error{
-		"bootstrap": envoy.Bootstrap, "filter": envoy.Filter, "espv2": envoy.ESPv2,
+		"bootstrap": envoy.Bootstrap, "filter": envoy.Filter, "espv2": envoy.ESPv2, "envoy-gateway": envoy.EnvoyGateway,
 	}
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print a gateway's configuration",
 		Long: "Print the configuration with which Envoy 1.40 or ESPv2 verifies the tokens of one or more workspaces or, with\n" +
 			"--mode gateway, asks burnkey gateway. The format bootstrap is a complete configuration of Envoy, filter is the\n" +
-			"part to add to your own, and espv2 is an OpenAPI document.",
+			"part to add to your own, espv2 is an OpenAPI document, and envoy-gateway is for Envoy Gateway in Kubernetes.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
@@ -42,10 +42,10 @@ func envoyConfigCommand() *cobra.Command {
 			if err := cmp.Or(limits.set(&c, mode), edge.set(&c)); err != nil {
 				return err
 			}
-			if err := notEmpty(cmd.Flags(), "workspace", "audience", "user-audience", "signed-limit", "cors-origin", "cors-header"); err != nil {
+			err := notEmpty(cmd.Flags(), "workspace", "audience", "user-audience", "signed-limit", "cors-origin", "cors-header", "target")
+			if err != nil {
 				return err
 			}
-			var err error
 			if c.Places, err = parsePlaces(cmd.Flags(), credentials); err != nil {
 				return err
 			}
@@ -54,7 +54,7 @@ func envoyConfigCommand() *cobra.Command {
 			}
 			f, ok := render[format]
 			if !ok {
-				return errors.New("--format: must be bootstrap, filter or espv2")
+				return errors.New("--format: must be bootstrap, filter, espv2 or envoy-gateway")
 			}
 			if isAbroad(c.Admin) {
 				warn(cmd, "--admin: anyone who reaches Envoy's admin interface can read everything and stop Envoy; use a loopback address")
@@ -81,7 +81,8 @@ func envoyConfigCommand() *cobra.Command {
 	edge.flags(cmd, &c)
 	trafficFlags(cmd, &c)
 	intervalFlag(flags, &c.Cache, "cache", envoy.DefaultCache, "how often Envoy fetches the keys, in whole seconds")
-	flags.StringVar(&format, "format", "bootstrap", "bootstrap, filter or espv2")
+	flags.StringVar(&format, "format", "bootstrap", "bootstrap, filter, espv2 or envoy-gateway")
+	kubernetesFlags(flags, &c)
 	audienceFlags(flags, &c.Audiences, &c.AnyAudience)
 	managementFlag(flags, &c.InsecureManagementKeys)
 	credentialFlag(flags, &credentials)
@@ -91,7 +92,7 @@ func envoyConfigCommand() *cobra.Command {
 	flags.BoolVar(&c.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
 	flags.StringVar(&c.CAFile, "ca-file", "", "`FILE` with CA certificates for an https server or --user-jwks (default the system's)")
 	flags.StringVar(&c.ServiceName, "service-name", "", "host of the ESPv2 document (default "+envoy.DefaultServiceName+")")
-	choices(cmd, "format", "bootstrap", "filter", "espv2")
+	choices(cmd, "format", "bootstrap", "filter", "espv2", "envoy-gateway")
 	choices(cmd, "mode", "pull", "gateway")
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/burnkey/burnkey/deploy/envoy"
 )
@@ -50,6 +51,14 @@ func trafficFlags(cmd *cobra.Command, c *envoy.Config) {
 	flags.StringVar(&c.OTLPEndpoint, "otlp-endpoint", "",
 		"`URL` of an OpenTelemetry collector (OTLP over HTTP), such as http://127.0.0.1:4318 (default no traces)")
 	flags.BoolVar(&c.UpstreamHTTP2, "upstream-http2", false, "connect to the API by HTTP/2, also without TLS (h2c)")
+}
+
+// kubernetesFlags are for Envoy Gateway.
+func kubernetesFlags(flags *pflag.FlagSet, c *envoy.Config) {
+	flags.StringSliceVar(&c.Targets, "target", nil,
+		"`KIND/NAME` that needs a key, for --format envoy-gateway: the Gateway, and HTTPRoutes or GRPCRoutes to protect only these; "+
+			"may be repeated")
+	flags.StringVar(&c.Namespace, "namespace", "", "namespace of --target (default "+envoy.DefaultNamespace+")")
 }
 
 // set reads the files that the flags name.

@@ -87,6 +87,11 @@ type Config struct {
 
 	Edge
 
+	// Targets are what EnvoyGateway attaches its policies to, as KIND/NAME or KIND/NAME/SECTION: one Gateway, and the routes
+	// that need a key, by default all of the Gateway. Namespace is that of all; if empty, it is DefaultNamespace.
+	Targets   []string
+	Namespace string
+
 	// CAFile contains the CA certificates for an https Server and UserJWKS.
 	CAFile string
 	// ServiceName is the host in the ESPv2 document.

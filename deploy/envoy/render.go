@@ -200,11 +200,14 @@ func required(flag, value string, ipOnly bool) (address, error) {
 
 // Bootstrap writes a complete Envoy configuration. It requires Listen and Upstream.
 func Bootstrap(w io.Writer, c Config) error {
+	if err := c.checkNoTargets(); err != nil {
+		return err
+	}
 	v, err := newView(c)
 	if err == nil {
 		err = v.addresses(c, true)
 	}
-	return execute(w, "bootstrap.tmpl", v, err)
+	return execute(w, "bootstrap.tmpl", &v, err)
 }
 
 // Filter writes only the HTTP filters and the cluster, for an existing bootstrap. It does not need Listen and Upstream.
@@ -212,8 +215,11 @@ func Filter(w io.Writer, c Config) error {
 	if flag := c.listenerFlag(); flag != "" {
 		return fieldError(flag, "has no effect with --format filter: it is a setting of your listener, connection manager or cluster")
 	}
+	if err := c.checkNoTargets(); err != nil {
+		return err
+	}
 	v, err := newView(c)
-	return execute(w, "filter.tmpl", v, err)
+	return execute(w, "filter.tmpl", &v, err)
 }
 
 // ESPv2 writes an OpenAPI 2.0 document for ESPv2, which starts with a comment that lists the required flags. It
@@ -227,23 +233,23 @@ func ESPv2(w io.Writer, c Config) error {
 	case len(c.SignedLimits)+len(c.LimitServices) > 0:
 		return fieldError("format", "espv2 cannot be combined with --limits: ESPv2 has no filter for them")
 	}
-	if err := c.checkESPv2Places(); err != nil {
+	if err := cmp.Or(c.checkNoTargets(), c.checkESPv2Places()); err != nil {
 		return err
 	}
 	v, err := newView(c)
 	if err == nil {
 		err = v.addresses(c, false)
 	}
-	return execute(w, "espv2.tmpl", v, err)
+	return execute(w, "espv2.tmpl", &v, err)
 }
 
 // execute renders a template, unless err is already set.
-func execute(w io.Writer, name string, v view, err error) error {
+func execute(w io.Writer, name string, data any, err error) error {
 	if err != nil {
 		return err
 	}
 	var b strings.Builder
-	if err := templates().ExecuteTemplate(&b, name, &v); err != nil {
+	if err := templates().ExecuteTemplate(&b, name, data); err != nil {
 		return fmt.Errorf("envoy: render %s: %w", name, err)
 	}
 	_, err = io.WriteString(w, b.String())

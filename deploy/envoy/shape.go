@@ -8,6 +8,8 @@ package envoy
 const (
 	headerStart = "eyJhbGciOiJSUzI1NiIsImtpZCI6" // {"alg":"RS256","kid":
 	headerEnd   = "LCJ0eXAiOiJKV1QifQ"           // ,"typ":"JWT"}
+
+	jwtHeaderSize = 106
 )
 
 // Three bytes are four characters of base64. These character classes limit each byte to base64url's alphabet
