@@ -35,14 +35,14 @@ type Decision struct {
 	// Path replaces the path and query of a request that may pass, unless it is empty: its query contained the key.
 	Path string
 
-	scopes   string // required by the route
-	fields   [4]Field
-	set      int      // fields in use
-	limits   []Header // about limits
-	life     []Header // about the key's life
-	violated []string // names of limits
-	server   string   // its public URL
-	places   jwks.Places
+	scopes     string // required by the route
+	fields     [4]Field
+	set        int      // fields in use
+	limits     []Header // about limits
+	life       []Header // about the key's life
+	violated   []string // names of limits
+	server     string   // its public URL
+	protection *jwks.Protection
 }
 
 // A Field is a property of the key of a request that may pass.
@@ -65,7 +65,7 @@ func (d *Decision) add(header, name, value string) {
 // It calls no server, except that Options.Counter may.
 func (g *Gateway) Decide(ctx context.Context, r Request) Decision {
 	d := g.decide(ctx, &r)
-	d.server, d.places = g.o.PublicURL, g.o.Places
+	d.server, d.protection = g.o.PublicURL, &g.protection
 	return d
 }
 
@@ -196,7 +196,7 @@ func (d *Decision) ResponseHeaders() []Header {
 	case http.StatusServiceUnavailable:
 		return append(headers, Header{"retry-after", "1"})
 	}
-	if challenge := d.Refusal.Challenge(d.places, realm, d.scopes); challenge != "" {
+	if challenge := d.Refusal.Challenge(*d.protection, d.scopes); challenge != "" {
 		headers = append(headers, Header{"www-authenticate", challenge})
 	}
 	return headers

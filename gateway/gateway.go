@@ -28,6 +28,7 @@ type Gateway struct {
 
 	remove, removeWithScopes []string // for Decision.Remove, without and with scopes
 	headerNames              []string
+	protection               jwks.Protection
 	readsQuery               bool
 	places                   credentials
 
@@ -62,6 +63,8 @@ func New(o Options) (*Gateway, error) {
 		usage:     usage{pace: reportPace}, headerNames: lower(o.Places.HeaderNames()),
 		readsQuery: len(o.Places.QueryNames()) > 0,
 	}
+	g.protection = jwks.Protection{Places: o.Places, Realm: realm}
+	g.protection.Metadata, _, _ = jwks.ResourceMetadataURL(o.Resource) // checked; "" if empty
 	g.setRemove()
 	if err := g.setServer(); err != nil {
 		return nil, err

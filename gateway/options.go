@@ -62,6 +62,8 @@ type Options struct {
 	// StripAuthorization removes the headers that contain the token from requests that may pass. A query parameter is
 	// always removed.
 	StripAuthorization bool
+	// Resource is the URL of the API, whose metadata (RFC 9728) refusals refer to. Empty: they don't.
+	Resource string
 
 	// Pepper is the key of the HMAC-SHA-256 of imported keys, of at least MinPepperLen bytes. Empty: imported keys that were
 	// hashed with a pepper are refused. It requires Key.
@@ -117,6 +119,9 @@ func (o *Options) check() error {
 	}
 	if o.PublicURL != "" && !isBaseURL(o.PublicURL) {
 		return &OptionError{"PublicURL", needsBaseURL}
+	}
+	if _, _, err := jwks.ResourceMetadataURL(o.Resource); o.Resource != "" && err != nil {
+		return &OptionError{"Resource", err.Error()}
 	}
 	if err := o.checkWorkspaces(); err != nil {
 		return err

@@ -18,6 +18,9 @@ type Middleware struct {
 	Verifier *Verifier
 	// Realm is the protection space that the header WWW-Authenticate names (RFC 9110 section 11.5).
 	Realm string
+	// ResourceMetadata is the URL of the API's metadata as a protected resource (RFC 9728), which the API serves. If empty,
+	// the header does not have it.
+	ResourceMetadata string
 	// Scopes are the required scopes: a token must have all of them.
 	Scopes []string
 	// Places are the places of a request from which a key is read. A query parameter among them is removed before the
@@ -135,7 +138,7 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, no *Refusal)
 	if no == NotNow {
 		head.Set("Retry-After", strconv.Itoa(int(max(m.RetryAfter, time.Second)/time.Second)))
 	} else {
-		head.Set("WWW-Authenticate", no.Challenge(m.Places, m.Realm, strings.Join(m.Scopes, " ")))
+		head.Set("WWW-Authenticate", no.Challenge(Protection{m.Places, m.Realm, m.ResourceMetadata}, strings.Join(m.Scopes, " ")))
 	}
 	w.WriteHeader(no.Status)
 	if r.Method != http.MethodHead {

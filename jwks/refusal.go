@@ -133,12 +133,15 @@ var inToken68 = func() (in [256]bool) {
 // Challenge returns the value of WWW-Authenticate, or "" if the server is the cause of the refusal. It has a challenge for
 // each scheme of the places, and the first has the error of RFC 6750 section 3. If the token lacks a scope, the value
 // contains scopes, separated by spaces.
-func (r *Refusal) Challenge(places Places, realm, scopes string) string {
+func (r *Refusal) Challenge(p Protection, scopes string) string {
 	if r.Status >= http.StatusInternalServerError {
 		return ""
 	}
-	schemes, realm := places.Schemes(), " realm="+quoted(realm)
+	schemes, realm := p.Places.Schemes(), " realm="+quoted(p.Realm)
 	text := schemes[0] + realm
+	if p.Metadata != "" {
+		text += ", resource_metadata=" + quoted(p.Metadata)
+	}
 	if r.OAuth != "" {
 		text += ", error=" + quoted(r.OAuth) + ", error_description=" + quoted(r.Detail)
 	}

@@ -29,25 +29,43 @@ func TestInvalidToken(t *testing.T) {
 func TestChallenge(t *testing.T) {
 	const bearer = "bearer"
 	for _, test := range []struct {
-		places string
-		no     *Refusal
-		want   string
+		places   string
+		no       *Refusal
+		metadata string
+		want     string
 	}{
-		{bearer, NoToken, `Bearer realm="r"`},
-		{bearer, NotNow, ""},
-		{bearer, InvalidToken(ErrAddress), `Bearer realm="r"`},
-		{bearer, TooNarrow, `Bearer realm="r", error="insufficient_scope", error_description="` + TooNarrow.Detail + `", scope="a b"`},
-		{bearer, InvalidToken(ErrExpired), `Bearer realm="r", error="invalid_token", error_description="The token has expired."`},
-		{"header:X-API-Key,query:key", NoToken, `Bearer realm="r"`},
-		{"header:X-API-Key,apikey", NoToken, `ApiKey realm="r"`},
-		{"bearer,apikey,header:X-API-Key,basic", NoToken, `Bearer realm="r", ApiKey realm="r", Basic realm="r"`},
+		{bearer, NoToken, "", `Bearer realm="r"`},
+		{bearer, NotNow, "", ""},
+		{bearer, InvalidToken(ErrAddress), "", `Bearer realm="r"`},
+		{bearer, TooNarrow, "", `Bearer realm="r", error="insufficient_scope", error_description="` + TooNarrow.Detail + `", scope="a b"`},
+		{bearer, InvalidToken(ErrExpired), "", `Bearer realm="r", error="invalid_token", error_description="The token has expired."`},
+		{"header:X-API-Key,query:key", NoToken, "", `Bearer realm="r"`},
+		{"header:X-API-Key,apikey", NoToken, "", `ApiKey realm="r"`},
+		{"bearer,apikey,header:X-API-Key,basic", NoToken, "", `Bearer realm="r", ApiKey realm="r", Basic realm="r"`},
+		{bearer, NoToken, "https://api/m", `Bearer realm="r", resource_metadata="https://api/m"`},
 		{
-			"basic,apikey", InvalidToken(ErrExpired),
+			"basic,apikey", InvalidToken(ErrExpired), "",
 			`Basic realm="r", error="invalid_token", error_description="The token has expired.", ApiKey realm="r"`,
 		},
 	} {
-		if got := test.no.Challenge(parsed(t, test.places), "r", "a b"); got != test.want {
+		if got := test.no.Challenge(Protection{parsed(t, test.places), "r", test.metadata}, "a b"); got != test.want {
 			t.Errorf("%s, %s: %s", test.places, test.no.Reason, got)
+		}
+	}
+}
+
+func TestResourceMetadataURL(t *testing.T) {
+	for resource, want := range map[string]string{
+		"https://api.example.com":    "https://api.example.com/.well-known/oauth-protected-resource",
+		"https://api.example.com/":   "https://api.example.com/.well-known/oauth-protected-resource",
+		"https://api.example.com/v1": "https://api.example.com/.well-known/oauth-protected-resource/v1",
+		"http://127.0.0.1:8080/a":    "http://127.0.0.1:8080/.well-known/oauth-protected-resource/a", "https://a/a b": "",
+		"https://api.example.com/?a=b": "", "https://api.example.com/#a": "", "api.example.com": "", "ftp://a": "", "https://u@a": "",
+		"https://a'b": "", "https://a/%2F": "", "": "",
+	} {
+		got, path, err := ResourceMetadataURL(resource)
+		if got != want || (err == nil) != (want != "") || !strings.HasSuffix(want, path) {
+			t.Errorf("%s: %s, %s, %v", resource, got, path, err)
 		}
 	}
 }

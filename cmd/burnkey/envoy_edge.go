@@ -25,6 +25,8 @@ func (e *edgeFlags) flags(cmd *cobra.Command, c *envoy.Config) {
 	flags.StringVar(&e.scheme, "openapi-scheme", "", "`NAME` of the security scheme of keys, if the OpenAPI document has several")
 	flags.StringArrayVar(&c.Open, "open", nil,
 		"path that needs no key, after an optional list of methods: 'GET /healthz', 'GET,POST /public/*'; may be repeated")
+	flags.StringVar(&c.Resource, "resource", "",
+		"`URL` of the API, to serve its metadata as a protected resource (RFC 9728), to which refusals refer (default none)")
 	flags.StringVar(&c.UserIssuer, "user-issuer", "",
 		"`URL` of the OpenID provider whose tokens, in Authorization, identify users (default none); with --credential header:NAME for keys")
 	flags.StringVar(&c.UserJWKS, "user-jwks", "", "`URL` of the provider's keys: its jwks_uri")

@@ -95,6 +95,8 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 	credentialFlag(flags, &s.credentials)
 	flags.BoolVar(&s.o.StripAuthorization, "strip-authorization", false,
 		"remove the headers that contain the key from requests that pass; a query parameter is always removed")
+	flags.StringVar(&s.o.Resource, "resource", "",
+		"`URL` of the API, to whose metadata (RFC 9728) refusals refer; Envoy serves it if it has the same flag (default none)")
 	flags.StringVar(&s.o.LimitHeaders, "ratelimit-headers", gateway.LimitHeadersDraft,
 		"headers that tell clients about limits: draft (RateLimit and RateLimit-Policy), x (X-RateLimit-*), both or off")
 	flags.Float64Var(&s.o.LimitShare, "limit-share", 1,
@@ -192,7 +194,7 @@ var flagOf = map[string]string{
 	"Server": "server", "PublicURL": "public-url", "Workspaces": "workspace", "Environment": "environment", "Audience": "audience",
 	"MaxStaleness": "max-staleness", "ServeStale": "when-stale", "UsageEvery": "usage-every", "UsageKey": "usage-key-file",
 	"LimitHeaders": "ratelimit-headers", "LimitShare": "limit-share", "LimitEntries": "limit-entries",
-	"ExpiryNotice": "expiry-notice",
+	"ExpiryNotice": "expiry-notice", "Resource": "resource",
 }
 
 func (s *gatewayService) newGateway(log *slog.Logger, metrics prometheus.Registerer) (*gateway.Gateway, error) {

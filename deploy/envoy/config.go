@@ -45,7 +45,7 @@ type Config struct {
 
 	// Gateways are the addresses of `burnkey gateway` services; Envoy asks one of them about each request. They
 	// have settings of their own, so only Listen, Upstream, Admin, PublicURL, TrustedHops, Places and Edge can be set
-	// together with Gateways. If empty, Envoy fetches the key sets itself.
+	// together with Gateways; Workspaces, too, if Edge has a Resource. If empty, Envoy fetches the key sets itself.
 	Gateways []string
 
 	// Listen is the gateway's address, Upstream the API's, and Admin that of Envoy's admin interface. If Admin
@@ -158,7 +158,7 @@ func (c Config) validateGateways() error {
 		set    bool
 		detail string
 	}{
-		{"workspace", len(c.Workspaces) > 0, elsewhere + ", or to a route as context_extensions"},
+		{"workspace", len(c.Workspaces) > 0 && c.Resource == "", elsewhere + ", or to a route as context_extensions"},
 		{"audience", len(c.Audiences) > 0, elsewhere + ", or to a route as context_extensions"},
 		{"any-audience", c.AnyAudience, elsewhere},
 		{"insecure-management-keys", c.InsecureManagementKeys, elsewhere},
@@ -173,6 +173,14 @@ func (c Config) validateGateways() error {
 	} {
 		if f.set {
 			return fieldError(f.flag, "has no effect with --mode gateway%s", f.detail)
+		}
+	}
+	if len(c.Workspaces) > 0 {
+		if c.PublicURL == "" {
+			return fieldError("public-url", "must be given with --workspace and --resource: it is the beginning of the issuers in the metadata")
+		}
+		if err := c.checkWorkspaces(); err != nil {
+			return err
 		}
 	}
 	return cmp.Or(c.checkPublicURL(), c.checkCAFile(), c.checkAddresses())

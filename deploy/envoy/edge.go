@@ -14,6 +14,10 @@ type Edge struct {
 	// methods, only GET is open. A path that ends in /* also matches everything below.
 	Open []string
 
+	// Resource is the URL of the API. Unless it is empty, Envoy serves the API's metadata as a protected resource (RFC 9728), to
+	// which refusals refer.
+	Resource string
+
 	// UserIssuer is the OpenID provider whose tokens, in Authorization, identify users; its keys are at UserJWKS, and tokens
 	// must be for one of UserAudiences. Places must then be one header. If empty, only keys are verified.
 	UserIssuer, UserJWKS string
@@ -56,8 +60,8 @@ func (c Config) checkEdge() error {
 	if _, size := parseSize(c.MaxBody); size != nil {
 		return fieldError("max-body", "%v", size)
 	}
-	return cmp.Or(err, c.checkUser(), c.checkCORS(), checkTimeout("timeout", c.Timeout), checkTimeout("idle-timeout", c.IdleTimeout),
-		c.checkTLS(), c.checkTracing())
+	return cmp.Or(err, c.checkResource(), c.checkUser(), c.checkCORS(), checkTimeout("timeout", c.Timeout),
+		checkTimeout("idle-timeout", c.IdleTimeout), c.checkTLS(), c.checkTracing())
 }
 
 // edgeFlag returns the flag of a part of Edge that is set.
@@ -71,6 +75,7 @@ func (c Config) edgeFlag() string {
 	}{
 		{"routes", len(c.Routes) > 0},
 		{"open", len(c.Open) > 0},
+		{"resource", c.Resource != ""},
 		{"user-issuer", c.UserIssuer != ""},
 		{"cors-origin", len(c.Origins) > 0},
 		{"timeout", c.Timeout != 0},

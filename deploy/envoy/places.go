@@ -52,7 +52,7 @@ func (v view) Challenge(parameters ...string) string {
 			with = append(with, `realm="api"`)
 		}
 		if i == 0 {
-			with = append(with, parameters...)
+			with = append(append(with, v.resourceParameter()...), parameters...)
 		}
 		challenges[i] = strings.TrimSpace(scheme + " " + strings.Join(with, ", "))
 	}

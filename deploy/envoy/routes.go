@@ -69,6 +69,8 @@ type routeView struct {
 	Disabled          []string // names of filters
 	// Allow is not empty if all methods but these are refused.
 	Allow string
+	// Answer is not empty if Envoy itself answers with this JSON.
+	Answer string
 }
 
 // Audience is an expression for the audiences.
@@ -110,7 +112,14 @@ func inline(pairs ...string) (string, error) {
 
 // RouteViews are the routes in the order in which Envoy compares them. After the routes of a path that have requirements, there
 // is one that refuses all other methods: these would need only a valid key otherwise.
-func (v *view) RouteViews() (all []routeView) {
+func (v *view) RouteViews() (all []routeView, err error) {
+	if v.Resource != "" {
+		route, err := v.resourceRoute()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, route)
+	}
 	for group := range v.samePath() {
 		for _, r := range group {
 			all = append(all, v.byKey(r)...)
@@ -120,7 +129,7 @@ func (v *view) RouteViews() (all []routeView) {
 			all = append(all, routeView{view: v, Route: group[i], Path: group[i].expression(), Allow: allow(group)})
 		}
 	}
-	return all
+	return all, nil
 }
 
 // HasRequirements reports whether Envoy itself refuses keys that lack what a route requires.

@@ -35,7 +35,14 @@ func TestRoutes(t *testing.T) {
 	c := oneSecond
 	c.Server, c.Open = keys.url(), []string{"/ready", "GET,POST /v1/ready/*"}
 	c.Routes = readRoutes(t, fileText(t, "testdata/routes.yaml"), "")
+	c.Resource = "https://api.example.com/v1"
 	g := startGateway(t, c, keys)
+	resource := g.get(t, "/.well-known/oauth-protected-resource/v1")
+	if want := `{"resource":"https://api.example.com/v1","authorization_servers":["` + c.Issuer("acme") + `"],` +
+		`"scopes_supported":["admin","maps","maps:read"],"bearer_methods_supported":["header"]}`; resource.body != want ||
+		resource.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%v %s, want %s", resource.Header, resource.body, want)
+	}
 	key := bearer(k.token(t, claims(c.Issuer("acme"), "scope", "maps:read maps:write", "aud", []string{"maps", "x"})))
 	for _, tt := range envoytest.RouteCases(t, "testdata/routes.txt") {
 		passed := g.api.requests()
@@ -57,15 +64,19 @@ func TestRoutes(t *testing.T) {
 			passed = g.api.requests()
 		}
 	}
+	const metadata = `Bearer resource_metadata="https://api.example.com/.well-known/oauth-protected-resource/v1"`
 	for target, want := range map[string]string{
-		"/v1/admin":     `Bearer error="insufficient_scope", scope="admin"` + "|The key lacks a scope that is required here.",
-		"/v1/users/123": `Bearer error="invalid_token"|The key is for another audience.`,
+		"/v1/admin":     metadata + `, error="insufficient_scope", scope="admin"` + "|The key lacks a scope that is required here.",
+		"/v1/users/123": metadata + `, error="invalid_token"|The key is for another audience.`,
 	} {
 		resp := g.get(t, target, key)
 		if got := resp.Header.Get("WWW-Authenticate") + "|" + resp.body; !containsAll(got, strings.Split(want, "|")...) ||
 			resp.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %v %s", target, resp.Header, resp.body)
 		}
+	}
+	if got := g.get(t, "/v1/tiles").Header.Get("WWW-Authenticate"); got != metadata {
+		t.Errorf("without a key: %s", got)
 	}
 	if resp := g.send(t, "PUT", "/v1/tiles", key); resp.Header.Get("Allow") != "GET, HEAD, POST" {
 		t.Errorf("Allow: %q", resp.Header.Get("Allow"))

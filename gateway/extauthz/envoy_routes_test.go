@@ -2,16 +2,19 @@ package extauthz
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/burnkey/burnkey/deploy/envoy"
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/gateway"
 )
 
 // Package deploy/envoy tests the same routes in mode pull.
 func TestEnvoyRoutesFile(t *testing.T) {
 	t.Parallel()
-	s, _ := follow(t, nil)
+	const api = "https://api.example.com"
+	s, _ := follow(t, func(o *gateway.Options) { o.Resource = api })
 	addr, _ := listenFor(t, s, envoytest.FreeAddr(t))
 	file, err := os.Open("../../deploy/envoy/testdata/routes.yaml")
 	check(t, err)
@@ -19,8 +22,21 @@ func TestEnvoyRoutesFile(t *testing.T) {
 	routes, err := envoy.ReadRoutes(file, "")
 	check(t, err)
 	f := envoyWith(t, envoy.Config{
-		Gateways: []string{addr}, Edge: envoy.Edge{Routes: routes, Open: []string{"/ready", "GET,POST /v1/ready/*"}},
+		Gateways: []string{addr}, Workspaces: []string{"acme"}, PublicURL: "https://keys.example.com",
+		Edge: envoy.Edge{Resource: api, Routes: routes, Open: []string{"/ready", "GET,POST /v1/ready/*"}},
 	})
+	const metadata = "/.well-known/oauth-protected-resource"
+	if resp := f.send(t, "GET", metadata); !strings.Contains(resp.body,
+		`{"resource":"`+api+`","authorization_servers":["https://keys.example.com/v1/auth/oauth/acme"],"scopes_supported":[`) {
+		t.Errorf("%s", resp.body)
+	}
+	bad := auth(own(), payload("gamma"))
+	for _, lines := range [][]string{nil, {bad}} {
+		got := f.send(t, "GET", "/v1/tiles", lines...).Header.Get("WWW-Authenticate")
+		if !strings.Contains(got, `resource_metadata="`+api+metadata+`"`) {
+			t.Error(got)
+		}
+	}
 	key := auth(own(), payload("acme"))
 	for _, tt := range envoytest.RouteCases(t, "../../deploy/envoy/testdata/routes.txt") {
 		for _, lines := range [][]string{nil, {key}} {
