@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
@@ -20,14 +21,30 @@ type front struct {
 	caFile        string
 	proxy         *httputil.ReverseProxy
 
-	mu      sync.Mutex
-	fetched map[string]int
-	away    map[string]bool
+	mu    sync.Mutex
+	roads map[string]*road // by workspace
+}
+
+// A road leads from a workspace's clients to the server.
+type road struct {
+	fetched int
+	open    context.Context // done while the server is away
+	cut     context.CancelFunc
+}
+
+// road is called with the lock held.
+func (f *front) road(workspace string) *road {
+	if f.roads[workspace] == nil {
+		r := new(road)
+		r.open, r.cut = context.WithCancel(context.Background())
+		f.roads[workspace] = r
+	}
+	return f.roads[workspace]
 }
 
 func newFront(t *testing.T) *front {
 	t.Helper()
-	f := &front{fetched: map[string]int{}, away: map[string]bool{}}
+	f := &front{roads: map[string]*road{}}
 	f.plain, f.secure = httptest.NewServer(f), httptest.NewTLSServer(f)
 	t.Cleanup(f.plain.Close)
 	t.Cleanup(f.secure.Close)
@@ -49,27 +66,40 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, rest, _ := strings.Cut(r.URL.Path, "/v1/auth/oauth/")
 	workspace, call, _ := strings.Cut(rest, "/")
 	f.mu.Lock()
+	road := f.road(workspace)
 	if strings.HasSuffix(call, "jwks.json") {
-		f.fetched[workspace]++
+		road.fetched++
 	}
-	away := f.away[workspace]
+	open := road.open
 	f.mu.Unlock()
-	if away {
+	if open.Err() != nil {
 		panic(http.ErrAbortHandler) // closes the connection
 	}
-	f.proxy.ServeHTTP(w, r)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(open, cancel)() // ends a stream
+	f.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
 
-func (f *front) setAway(workspace string, away bool) {
+// leave makes the server be away for a workspace.
+func (f *front) leave(workspace string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.away[workspace] = away
+	f.road(workspace).cut()
+}
+
+// comeBack ends what leave began.
+func (f *front) comeBack(workspace string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.road(workspace)
+	r.open, r.cut = context.WithCancel(context.Background())
 }
 
 func (f *front) fetches(workspace string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.fetched[workspace]
+	return f.road(workspace).fetched
 }
 
 // environ has what a client's program reads.

@@ -36,6 +36,9 @@ func by(language, name string) opener {
 
 // libraries are all clients of the matrix.
 var libraries = []library{
+	{
+		name: "Burnkey for Go", page: "burnkey-go.md", set: "nothing", open: openFollower, only: "page", within: time.Second, keeps: true,
+	},
 	{name: "PyJWT", page: "pyjwt.md", set: "`lifespan=5`", pins: []string{"python pyjwt"}, open: by("python", "with_pyjwt"), ci: true},
 	{
 		name: "joserfc", page: "joserfc.md", set: "fetch every 5 s", pins: []string{"python joserfc"},
@@ -64,11 +67,11 @@ var libraries = []library{
 		cannot: "the page's own fetch",
 	},
 	{
-		name: "Spring Security, servlet", page: "spring.md", set: "the source on the page of Nimbus",
+		name: "Spring Security (servlet)", page: "spring.md", set: "the source on the page of Nimbus",
 		pins: []string{"spring spring-security-oauth2-jose"}, open: by("spring", "WithSpring"), keeps: true,
 	},
 	{
-		name: "Spring Security, reactive", page: "spring.md", set: "the servlet stack's decoder",
+		name: "Spring Security (reactive)", page: "spring.md", set: "the servlet stack's decoder",
 		pins: []string{"spring spring-security-oauth2-jose"}, open: by("spring", "WithReactiveSpring"), keeps: true,
 	},
 	{
@@ -95,17 +98,33 @@ var libraries = []library{
 		open: by("go", "jwx"), keeps: true, ci: true,
 	},
 	{
-		name: "jsonwebtoken, Rust", page: "rust.md", set: "fetch every 5 s", pins: []string{"cargo jsonwebtoken"},
+		name: "jsonwebtoken (Rust)", page: "rust.md", set: "fetch every 5 s", pins: []string{"cargo jsonwebtoken"},
 		open: by("rust", "jsonwebtoken"),
 	},
 	{
-		name: "jwt-authorizer, Rust", page: "rust.md", set: "`RefreshStrategy::Interval`, 5 s", pins: []string{"cargo jwt-authorizer"},
+		name: "jwt-authorizer (Rust)", page: "rust.md", set: "`RefreshStrategy::Interval`, 5 s", pins: []string{"cargo jwt-authorizer"},
 		open: by("rust", "jwt-authorizer"),
 	},
 	{name: "ruby-jwt", page: "ruby-jwt.md", set: "fetch every 5 s", pins: []string{"debian ruby-jwt"}, open: by("ruby", "ruby-jwt")},
 	{
-		name: "Crypt::JWT, Perl", page: "perl.md", set: "fetch every 5 s", pins: []string{"debian libcrypt-jwt-perl"},
+		name: "Crypt::JWT (Perl)", page: "perl.md", set: "fetch every 5 s", pins: []string{"debian libcrypt-jwt-perl"},
 		open: by("perl", "crypt-jwt"), keeps: true,
+	},
+	{
+		name: "Envoy as rendered", page: "../gateways/envoy.md", set: "nothing", pins: []string{"envoy envoy"}, open: openEnvoy,
+		only: "page", keeps: true,
+	},
+	{
+		name: "ESPv2's filter", page: "../gateways/espv2.md", set: "`--jwt_cache_size=0`, `--jwks_cache_duration_in_s=5`",
+		pins: []string{"envoy envoy"}, open: openESPv2, keeps: true,
+	},
+	{
+		name: "Apache with mod_auth_openidc", page: "../gateways/apache.md", set: "`OIDCJWKSRefreshInterval 300`",
+		pins: []string{"debian libapache2-mod-auth-openidc"}, open: openApache, within: 300 * time.Second, largest: 1000,
+	},
+	{
+		name: "oauth2-proxy", page: "../gateways/oauth2-proxy.md", pins: []string{"script oauth2-proxy"}, open: openOAuth2Proxy,
+		only: "default", cannot: "keys of a short life, or Envoy",
 	},
 	{
 		name: "Kubernetes' authenticator", page: "../gateways/kubernetes.md", pins: []string{"k8s k8s.io/apiserver"}, open: by("k8s", ""),

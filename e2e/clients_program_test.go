@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -49,7 +50,7 @@ func startProgram(t *testing.T, env, argv []string) (p *program, stop func()) {
 	}()
 	stop = func() {
 		in.Close()
-		_ = cmd.Process.Kill() // may be gone
+		_ = cmd.Process.Signal(syscall.SIGTERM) // may be gone; a gateway also ends its children
 	}
 	t.Cleanup(stop)
 	return p, stop

@@ -95,7 +95,7 @@ func (c *clientRun) outage() {
 		return
 	}
 	known := !until(c.judge, late.Token, true, newKeyPatience).Over
-	c.m.front.setAway(c.workspace, true)
+	c.m.front.leave(c.workspace)
 	if _, err := c.m.admin.revoke(c.workspace, late.ID); err != nil {
 		c.problem("revoke: %v", err)
 	}
@@ -103,7 +103,7 @@ func (c *clientRun) outage() {
 	if c.promised() && c.Away.Over != c.keeps {
 		c.problem("while the server is away: kept %v, want %v (%+v)", c.Away.Over, c.keeps, *c.Away)
 	}
-	c.m.front.setAway(c.workspace, false)
+	c.m.front.comeBack(c.workspace)
 	c.Back = c.keep(until(c.judge, c.key.Token, true, newKeyPatience), 6*time.Second, "a good key is accepted after an outage")
 	if known && c.setting == "page" {
 		c.Late = c.keep(until(c.judge, late.Token, false, c.patience()), c.promise(), "a key revoked in an outage is refused")

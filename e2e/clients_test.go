@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -31,6 +33,8 @@ type matrix struct {
 	admin    *client
 	front    *front
 	workshop *workshop
+	api      string        // an API for gateways to protect
+	places   chan struct{} // of clients that compute, rather than wait
 	wait     time.Duration // at a client's defaults: how long to wait for a refusal
 	sets     map[int]key   // a key in each set of clientsSizes
 
@@ -40,7 +44,10 @@ type matrix struct {
 
 func newMatrix(t *testing.T, wait time.Duration) *matrix {
 	t.Helper()
-	m := &matrix{front: newFront(t), workshop: newWorkshop(t), wait: wait, sets: map[int]key{}}
+	m := &matrix{front: newFront(t), workshop: newWorkshop(t), wait: wait, sets: map[int]key{}, places: make(chan struct{}, 3)}
+	api := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(api.Close)
+	m.api = api.Listener.Addr().String()
 	m.server = newServer(t, "--public-url", m.front.secure.URL, "--log-level", "warn")
 	m.front.forward(t, m.server)
 	m.server.start()
@@ -66,7 +73,7 @@ func TestE2EClients(t *testing.T) {
 	for _, l := range libraries {
 		if chosen == "all" || slices.Contains(strings.Split(chosen, ","), l.name) {
 			for _, setting := range l.settings() {
-				m.measure(t, l, setting, &waiting)
+				waiting.Go(func() { m.measure(t, l, setting, &waiting) })
 			}
 		}
 	}
@@ -100,6 +107,8 @@ func ciClients(t *testing.T) {
 
 // measure runs a client with a setting. The long measurements go on after it has returned.
 func (m *matrix) measure(t *testing.T, l library, setting string, waiting *sync.WaitGroup) {
+	m.places <- struct{}{}
+	defer func() { <-m.places }()
 	c := m.open(t, l, setting, "life")
 	if c == nil {
 		return
@@ -113,7 +122,7 @@ func (m *matrix) measure(t *testing.T, l library, setting string, waiting *sync.
 		f.stop()
 	}
 	c.sizes()
-	t.Logf("%s, %s: begun", l.name, setting)
+	t.Logf("%s, %s: what takes long has begun", l.name, setting)
 }
 
 // addSet makes a workspace with a set of n keys, of which one has a token. The others have no private key.
@@ -137,7 +146,7 @@ func (m *matrix) addSet(t *testing.T, n int) {
 func (m *matrix) create(t *testing.T, workspace string) {
 	t.Helper()
 	in := map[string]any{"id": workspace, "audiences": []string{clientsAudience}}
-	check(t, m.admin.call("POST", "/v1/workspaces", in, nil))
+	check(t, m.admin.call(http.MethodPost, "/v1/workspaces", in, nil))
 }
 
 // record returns the line of a client and setting, which is new the first time.

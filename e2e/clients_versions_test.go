@@ -10,6 +10,8 @@ import (
 
 // pinned are the files that pin libraries, and how a version is written there after a name.
 var pinned = map[string][2]string{
+	"envoy":  {"../envoy.txt", `(?m)^NAME-server==(\S+)`},
+	"script": {"../matrix.sh", `NAME/v\d+@v(\S+)`},
 	"python": {"python/requirements.txt", `(?m)^NAME==(\S+)`},
 	"npm":    {"package.json", `"NAME": "([^"]+)"`},
 	"maven":  {"pom.xml", `<artifactId>NAME</artifactId><version>([^<]+)`},
