@@ -20,7 +20,7 @@ type savedState struct {
 	sum     uint32
 }
 
-// readState reads a state file into empty tables, which `open` returns by name, or nil for a workspace that
+// readState reads a state file, of any owner if who is zero, into empty tables, which `open` returns by name, or nil for a workspace that
 // has no place here. It ignores an incomplete record at the end, which a crash can leave, and returns errDamaged
 // for any other damage. After an error, the caller must clear the tables.
 func readState(r io.Reader, size int64, who owner, open func(name string) *Table) (s savedState, err error) {
@@ -116,13 +116,13 @@ func (r *stateReader) sumFits() bool {
 	return err == nil && binary.BigEndian.Uint32(b) == r.sum
 }
 
-// owner reads the owner and returns the number of first records.
+// owner reads the owner, which must be who unless that is zero, and returns the number of first records.
 func (r *stateReader) owner(who owner) (sets uint64, err error) {
 	head, err := r.summed(headLen)
 	if err != nil {
 		return 0, err
 	}
-	if owner(head[:ownerLen]) != who {
+	if who != (owner{}) && owner(head[:ownerLen]) != who {
 		return 0, errForeign
 	}
 	return binary.BigEndian.Uint64(head[ownerLen:]), nil

@@ -7,7 +7,7 @@ import (
 )
 
 // ErrMoved means that the database is a copy, such as a restored backup.
-var ErrMoved = errors.New("the database is a copy of one that was somewhere else")
+var ErrMoved = errors.New("the database is a copy")
 
 // RestoreStore is the part of Store for a database that was restored from a backup.
 type RestoreStore interface {

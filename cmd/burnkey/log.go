@@ -54,7 +54,9 @@ func warnAtStart(cmd *cobra.Command) {
 
 // warnOfPassword warns about a password on the command line.
 func warnOfPassword(cmd *cobra.Command) {
-	for name, instead := range map[string]string{"database": "passfile=FILE or BURNKEY_DATABASE", "redis": "BURNKEY_REDIS"} {
+	for name, instead := range map[string]string{
+		"database": "passfile=FILE or BURNKEY_DATABASE", "from": "passfile=FILE or BURNKEY_FROM", "redis": "BURNKEY_REDIS",
+	} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && !isAmbient(cmd.Flags(), name) && hasPassword(f.Value.String()) {
 			warn(cmd, "--"+name+": other users of this machine can read a password on the command line; use "+instead)
 		}

@@ -82,6 +82,11 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, r.store.Close()) }()
+	if err := r.store.Settle(ctx, false); errors.Is(err, store.ErrMoved) {
+		return fmt.Errorf("--database: %w, such as a restored backup: run burnkey restore first", store.ErrMoved)
+	} else if err != nil {
+		return err
+	}
 	if err := r.load(ctx); err != nil {
 		return err
 	}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// restore makes a database safe to serve that was restored from a backup.
+type restore struct {
+	database, from string
+	audits, states []string
+	yes            bool
+
+	in          io.Reader
+	out, stderr io.Writer
+}
+
+func restoreCommand() *cobra.Command {
+	var r restore
+	cmd := &cobra.Command{
+		Use:   "restore",
+		Short: "Make a restored database safe to serve",
+		Long: "Prepare a database that was restored from a backup, before a server uses it. In the backup, keys that were revoked\n" +
+			"since are valid. The command lists what is known to have happened since: from the database that was in use (--from),\n" +
+			"from lists of the audit (--audit), and from state files of gateways (--state). It asks, then revokes these keys again,\n" +
+			"suspends or changes those that were suspended or changed, ends all sessions of the portal, and raises the versions of\n" +
+			"all workspaces past those that were in use, so that every gateway fetches its keys again.",
+		Example: "  burnkey restore --database sqlite:burnkey.db --from sqlite:old/burnkey.db\n" +
+			"  burnkey restore --database postgres://…/restored --audit since.csv --state /var/lib/burnkey/feed.jwks --yes",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r.in, r.out, r.stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+			if err := notEmpty(cmd.Flags(), "from", "audit", "state"); err != nil {
+				return err
+			}
+			return r.run(cmd.Context())
+		},
+	}
+	databaseFlag(cmd, &r.database)
+	flags := cmd.Flags()
+	flags.StringVar(&r.from, "from", "", "`URL` of the database that was in use before the restore, if it can still be read")
+	flags.StringSliceVar(&r.audits, "audit", nil, "`FILE` written by burnkey audit list (csv or json) or admin cut-audit; may be repeated")
+	flags.StringSliceVar(&r.states, "state", nil, "state `FILE` of a gateway: feed.jwks, or WORKSPACE.jwks; may be repeated")
+	flags.BoolVar(&r.yes, "yes", false, "do it without asking")
+	return cmd
+}
+
+func (r *restore) run(ctx context.Context) (err error) {
+	st, err := openExisting(ctx, r.database, r.stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	workspaces, err := workspacesOf(ctx, st)
+	if err != nil {
+		return err
+	}
+	p := newRestorePlan(st, workspaces, time.Now())
+	if err := r.gather(ctx, p); err != nil {
+		return err
+	}
+	if rows := p.rows(); len(rows) > 1 {
+		if err := table(r.out, rows); err != nil {
+			return err
+		}
+	}
+	if err := r.summarize(ctx, p); err != nil {
+		return err
+	}
+	if err := r.confirm(); err != nil {
+		return err
+	}
+	return r.apply(store.By(ctx, store.Actor{Kind: store.ActorCLI}), st, p)
+}
+
+// gather reads all sources into the plan.
+func (r *restore) gather(ctx context.Context, p *restorePlan) error {
+	if r.from != "" {
+		if err := p.readDatabase(ctx, r.from, r.stderr); err != nil {
+			return fmt.Errorf("--from: %w", err)
+		}
+	}
+	for _, file := range r.audits {
+		if err := p.readAudit(ctx, file); err != nil {
+			return fmt.Errorf("--audit: %w", err)
+		}
+	}
+	for _, file := range r.states {
+		if err := p.readState(ctx, file); err != nil {
+			return fmt.Errorf("--state: %w", err)
+		}
+	}
+	return nil
+}
+
+// summarize prints how many keys are in the plan, and until when the database has a record of what happened.
+func (r *restore) summarize(ctx context.Context, p *restorePlan) error {
+	latest, err := p.latestEntry(ctx)
+	if err != nil {
+		return err
+	}
+	if !latest.IsZero() {
+		fmt.Fprintf(r.stderr, "The latest audit entry in this database is of %s.\n", when(&latest))
+	}
+	if r.from == "" && len(r.audits) == 0 && len(r.states) == 0 {
+		fmt.Fprintln(r.stderr, "Without --from, --audit or --state, keys that were revoked later than that are valid again.")
+	}
+	fmt.Fprintf(r.stderr, "Keys to revoke: %d, to change: %d, lost: %d. In all %d workspaces, sessions end and versions rise.\n",
+		p.count(actRevoke), p.count(actChange), p.count(actLost), len(p.workspaces))
+	return nil
+}
+
+// confirm returns an error unless the user agrees.
+func (r *restore) confirm() error {
+	if r.yes {
+		return nil
+	}
+	in, ok := r.in.(interface{ Fd() uintptr })
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return errors.New("nothing was changed: --yes is needed for the change")
+	}
+	fmt.Fprint(r.stderr, "Do this? [y/N] ")
+	answer, err := bufio.NewReader(r.in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errors.New("nothing was changed")
+	}
+	return nil
+}
+
+// apply makes the changes. It can be repeated after a failure: until its end, servers refuse the database.
+func (r *restore) apply(ctx context.Context, st store.Store, p *restorePlan) error {
+	if err := p.repair(ctx, r.stderr); err != nil {
+		return err
+	}
+	for _, w := range p.workspaces {
+		if _, err := st.EndSessions(ctx, w.ID, "", p.now); err != nil {
+			return err
+		}
+		for more := true; more; {
+			var err error
+			if more, err = st.Compact(ctx, w.ID, math.MaxInt64); err != nil {
+				return err
+			}
+		}
+		if _, err := st.Leap(ctx, w.ID, p.now); err != nil {
+			return err
+		}
+	}
+	if err := st.Settle(ctx, true); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(r.stderr, "Done. Servers can use the database.")
+	return err
+}
+
+// workspacesOf returns all workspaces, the management keys' first.
+func workspacesOf(ctx context.Context, st store.Store) (list []store.Workspace, err error) {
+	for f := (store.WorkspaceFilter{Limit: pageOfRestore}); ; {
+		page, next, err := st.Workspaces(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, page...)
+		if next == "" {
+			return list, nil
+		}
+		f.After = next
+	}
+}
