@@ -81,7 +81,7 @@
 {{- fail (printf "envoy.%s: has no effect with envoy.mode: gateway; set gateway.%s" $name $name) }}
 {{- end }}
 {{- end }}
-{{- range $name := list "any-audience" "credential" "require-expiration" "strip-authorization" }}
+{{- range $name := list "any-audience" "credential" "require-expiration" "resource" "strip-authorization" }}
 {{- if hasKey $.flags $name }}
 {{- fail (printf "envoy.flags.%s: has no effect with envoy.mode: gateway; set gateway.flags.%s" $name $name) }}
 {{- end }}
