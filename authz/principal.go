@@ -88,6 +88,9 @@ func (s *Service) holder(set *publish.Set, token string) (*Principal, error) {
 	if err != nil {
 		return nil, err
 	}
+	if claims.HasParent() { // rights are checked by the key that signed the token
+		return nil, errors.New("access tokens of the exchange are not accepted")
+	}
 	p := &Principal{Owner: claims.Subject, scopes: claims.Scopes(), Moved: claims.Issuer != s.Issuer(Home)}
 	if p.Workspace, err = tieOf(claims.Extra); err != nil {
 		return nil, err

@@ -86,7 +86,7 @@ func (g *Gateway) decide(ctx context.Context, r *Request) Decision {
 	if no != nil {
 		return Decision{Refusal: no, scopes: need.scopes}
 	}
-	headers, violated, no := g.limit(ctx, t, &limited{claims.ID, claims.Subject, need.route, from, &claims.Attributes}, 1)
+	headers, violated, no := g.limit(ctx, t, &limited{claims.RecordID(), claims.Subject, need.route, from, &claims.Attributes}, 1)
 	if no != nil {
 		return Decision{Refusal: no, limits: headers, violated: violated}
 	}
@@ -123,7 +123,7 @@ func (g *Gateway) accept(token string, from netip.Addr, need *requirement) (*ten
 	if no := need.check(t.id, claims); no != nil {
 		return nil, nil, no
 	}
-	if !isHeaderValue(claims.ID) || !isHeaderValue(claims.Subject) || !isHeaderValue(claims.Scope) {
+	if !isHeaderValue(claims.RecordID()) || !isHeaderValue(claims.Subject) || !isHeaderValue(claims.Scope) {
 		return nil, nil, jwks.InvalidToken(jwks.ErrClaims)
 	}
 	return t, claims, nil
@@ -152,7 +152,7 @@ const (
 
 func (g *Gateway) allow(t *tenant, claims *jwks.Claims) Decision {
 	d := Decision{Remove: g.removeWithScopes}
-	d.add("x-burnkey-key-id", "key_id", claims.ID)
+	d.add("x-burnkey-key-id", "key_id", claims.RecordID())
 	d.add("x-burnkey-owner", "owner", claims.Subject)
 	d.add("x-burnkey-workspace", "workspace", t.id)
 	if claims.Scope == "" {

@@ -146,14 +146,17 @@ func (u *uses) acknowledge(known []use) {
 	}
 }
 
-// recordUse records the use of an accepted token, if uses are reported.
+// recordUse records the use of the key, or the parent, of an accepted token, if uses are reported.
 func (g *Gateway) recordUse(t *tenant, token string, claims *jwks.Claims) {
 	if g.uses == nil {
 		return
 	}
-	kid, err := jwks.KIDOf(token)
-	if err != nil { // a verified token has one
-		kid = jwks.ImportedKID(claims.ID)
+	kid := claims.KeyKID
+	if !claims.HasParent() {
+		var err error
+		if kid, err = jwks.KIDOf(token); err != nil { // a verified token has one
+			kid = jwks.ImportedKID(claims.ID)
+		}
 	}
 	t.uses.record(&kid, g.o.Now(), func() *holder { return t.holderOf(claims) })
 }

@@ -21,7 +21,7 @@ func (t *tenant) holderOf(claims *jwks.Claims) *holder {
 	if a.Plan == "" && len(a.Limits) == 0 && shared(jwks.OnOwner, claims.Subject) == nil && shared(jwks.OnOwner, jwks.AnyName) == nil {
 		return nil
 	}
-	return &holder{claims.ID, claims.Subject}
+	return &holder{claims.RecordID(), claims.Subject}
 }
 
 // left returns what the limits of the keys in a report allow, and whether it knows that of any key. Without an entry,

@@ -11,7 +11,8 @@ import (
 )
 
 // Claims are the claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order of the payload. A
-// Verifier with a Table replaces Expiry and Scope by the attributes of the key if it has any.
+// Verifier with a Table replaces Expiry and Scope by the attributes of the key if it has any. If the token has a parent,
+// the attributes of the parent narrow them.
 type Claims struct {
 	Issuer   string   `json:"iss"`
 	Subject  string   `json:"sub"`
@@ -28,7 +29,7 @@ type Claims struct {
 	// KeyImported reports whether the parent is an imported key, which has no JWK.
 	KeyImported bool           `json:"key_imported,omitzero"`
 	Extra       jsontext.Value `json:",embed"` // custom claims: an object or nil
-	// Attributes are those of the token's key; the zero value if Keys of the Verifier has no Table.
+	// Attributes are those of the token's key, or of its parent; the zero value if Keys of the Verifier has no Table.
 	Attributes Attributes `json:"-"`
 }
 
@@ -48,10 +49,10 @@ func Reserved(claim string) bool {
 // Scopes splits the claim scope at its spaces (RFC 6749 section 3.3).
 func (c *Claims) Scopes() []string { return strings.Fields(c.Scope) }
 
-// ExpiresAt returns the time exp, or the time of the attributes, which can have a fraction of a second. It
+// ExpiresAt returns the time exp, or the time of the key's attributes, which can have a fraction of a second. It
 // returns the zero time for a token that does not expire.
 func (c *Claims) ExpiresAt() time.Time {
-	if end := c.Attributes.ExpiresAt; !end.IsZero() {
+	if end := c.Attributes.ExpiresAt; !end.IsZero() && !c.HasParent() {
 		return end
 	}
 	if c.Expiry == 0 {
@@ -59,9 +60,6 @@ func (c *Claims) ExpiresAt() time.Time {
 	}
 	return time.Unix(c.Expiry, 0).UTC()
 }
-
-// HasParent reports whether the exchange issued the token for a key, its parent. Otherwise the token is a key.
-func (c *Claims) HasParent() bool { return c.KeyKID != KID{} }
 
 // keyClaims are Claims of a token of TypeJWT. The names of access tokens are names of custom claims in it: they were
 // not always reserved.
@@ -131,7 +129,7 @@ func (c *Claims) complete() bool {
 // completeAccess reports whether the other claims that an access token requires are present (RFC 9068 section 2.2), and
 // those of a parent either complete or absent.
 func (c *Claims) completeAccess() bool {
-	return c.ClientID != "" && c.Expiry != 0 && (c.KeyID != "") == c.HasParent() && (c.HasParent() || !c.KeyImported)
+	return c.ClientID != "" && c.Expiry != 0 && (c.KeyID != "") == c.HasParent() && c.KeyImported == c.KeyKID.IsImported()
 }
 
 // noNull refuses null in JSON, which the library would read as "", 0 or false.

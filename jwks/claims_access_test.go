@@ -12,6 +12,9 @@ import (
 
 // withParent returns the payload of an access token that the exchange issued for the key with this kid.
 func withParent(parent KID, imported bool) string {
+	if imported && !parent.IsImported() {
+		parent = ImportedKID(parent.String())
+	}
 	claims := `"client_id":"cust_1","key_id":"018bcfe5-6800-7000-8000-000000000002","key_kid":"` + parent.String() + `"`
 	if imported {
 		claims += `,"key_imported":true`
@@ -41,7 +44,7 @@ func TestAccessClaims(t *testing.T) {
 	}
 	claims, err := (&Parsed{Type: TypeAccessToken, Payload: []byte(withParent(parent, true))}).Claims()
 	if err != nil || claims.ClientID != "cust_1" || claims.KeyID != "018bcfe5-6800-7000-8000-000000000002" ||
-		claims.KeyKID != parent || !claims.HasParent() || !claims.KeyImported || string(claims.Extra) != `{"plan":"gold"}` {
+		!claims.KeyKID.IsImported() || !claims.HasParent() || !claims.KeyImported || string(claims.Extra) != `{"plan":"gold"}` {
 		t.Errorf("%+v, %v", claims, err)
 	}
 }
@@ -61,8 +64,8 @@ func TestKeyHasNoParent(t *testing.T) {
 }
 
 func TestAccessClaimsRefused(t *testing.T) {
-	good := withParent(otherPair().key.kid, true)
-	kid := otherPair().key.kid.String()
+	imported := ImportedKID("1")
+	good, kid := withParent(imported, true), imported.String()
 	payloads := map[string]string{
 		"no client_id": reword(t, good, `"client_id":"cust_1",`, ""),
 		"no exp":       reword(t, good, `"exp":1700003600,`, ""),
@@ -70,6 +73,8 @@ func TestAccessClaimsRefused(t *testing.T) {
 		"no key_kid":   reword(t, good, `"key_kid":"`+kid+`",`, ""),
 		"only imported": reword(t, reword(t, good, `"key_id":"018bcfe5-6800-7000-8000-000000000002",`, ""),
 			`"key_kid":"`+kid+`",`, ""),
+		"not imported":      reword(t, good, `"key_imported":true,`, ""),
+		"imported":          reword(t, withParent(otherPair().key.kid, false), `"plan"`, `"key_imported":true,"plan"`),
 		"kid of zeros":      reword(t, good, kid, KID{}.String()),
 		"kid not canonical": reword(t, good, kid, respell(kid)),
 		"kid too short":     reword(t, good, kid, kid[1:]),

@@ -123,6 +123,17 @@ func (t *Table) Imported(kid KID) (key ImportedKey, ok bool) {
 	return k.key(), true
 }
 
+// importedAttributes returns the attributes of an imported key in their compact form.
+func (t *Table) importedAttributes(kid KID) (attributes string, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	k := t.imports.keys[kid]
+	if k == nil {
+		return "", false
+	}
+	return k.attributes, true
+}
+
 // ImportedLen returns the number of imported keys.
 func (t *Table) ImportedLen() int {
 	t.mu.RLock()

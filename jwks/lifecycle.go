@@ -26,28 +26,34 @@ type Lifecycle struct {
 }
 
 // Lifecycle returns the state of the key at the time now. A key is expiring for the time notice before it ends; 0: never.
+// If the token has a parent, that is the key, and its end is known only from its attributes.
 func (c *Claims) Lifecycle(now time.Time, notice time.Duration) Lifecycle {
 	ends := c.ends()
+	if c.HasParent() {
+		ends = earlier(c.Attributes.ExpiresAt, c.Attributes.EndsAt)
+	}
 	switch begins := ends.Add(-notice); {
 	case c.Attributes.inGrace():
 		return Lifecycle{KeyRotated, c.Attributes.RotatedAt, ends}
 	case notice <= 0 || ends.IsZero() || now.Before(begins):
 		return Lifecycle{Status: KeyActive}
 	default:
-		if issued := time.Unix(c.IssuedAt, 0); begins.Before(issued) {
+		if issued := time.Unix(c.IssuedAt, 0); begins.Before(issued) && !c.HasParent() {
 			begins = issued
 		}
 		return Lifecycle{KeyExpiring, begins, ends}
 	}
 }
 
-// ends returns when the key expires or its grace ends, whichever is first; zero: never.
-func (c *Claims) ends() time.Time {
-	expires, grace := c.ExpiresAt(), c.Attributes.EndsAt
-	if expires.IsZero() || !grace.IsZero() && grace.Before(expires) {
-		return grace
+// ends returns when the token expires or the grace of its key ends, whichever is first; zero: never.
+func (c *Claims) ends() time.Time { return earlier(c.ExpiresAt(), c.Attributes.EndsAt) }
+
+// earlier returns the earlier of two times; a zero time is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
-	return expires
+	return a
 }
 
 // Headers calls set with each header and its value.

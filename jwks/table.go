@@ -32,6 +32,7 @@ type Table struct {
 	shared   shares
 	settings atomic.Pointer[Settings] // nil: unknown, since the set is not from a feed
 	imports  imports
+	recent   recent
 
 	installing sync.Mutex // locked while the keys belong to no version
 }

@@ -71,7 +71,7 @@ func (v *Verifier) VerifyFromInto(token string, from netip.Addr, claims *Claims)
 	if v.Issuer == nil || !v.Issuer(claims.Issuer) {
 		return ErrIssuer
 	}
-	if !v.acceptsPrefix(prefix) {
+	if !v.acceptsPrefix(prefix, claims.HasParent()) {
 		return ErrPrefix
 	}
 	return v.admits(claims, from)
@@ -91,13 +91,16 @@ func (v *Verifier) admits(claims *Claims, from netip.Addr) error {
 	return nil
 }
 
-// acceptsPrefix reports whether a token's prefix is that of the workspace.
-func (v *Verifier) acceptsPrefix(prefix string) bool {
+// acceptsPrefix reports whether a token's prefix is that of the workspace. The exchange issues tokens without a prefix.
+func (v *Verifier) acceptsPrefix(prefix string, hasParent bool) bool {
 	keys, has := v.Keys.(tabled)
 	if !has {
 		return true
 	}
 	settings := keys.keyTable().settings.Load()
+	if hasParent {
+		return settings == nil || prefix == ""
+	}
 	return settings == nil || prefix == settings.TokenPrefix || prefix == "" && v.now().Before(settings.BareUntil)
 }
 
@@ -141,6 +144,7 @@ func (v *Verifier) Authentic(token string) (*Claims, error) {
 	return claims, nil
 }
 
+// authentic verifies a token, and that its parent is published if it has one.
 func (v *Verifier) authentic(token string, claims *Claims) error {
 	var (
 		parsed   Parsed
@@ -158,10 +162,12 @@ func (v *Verifier) authentic(token string, claims *Claims) error {
 		table = keys.keyTable()
 		d = hash(token)
 		var signed bool
-		if unsigned, signed, ok = table.recall(&parsed.KID, &d, &key); signed {
-			err := claims.readKnown(parsed.Type, payload)
-			claims.replace(unsigned)
-			return err
+		unsigned, signed, ok = table.recall(&parsed.KID, &d, &key)
+		if signed || ok && parsed.Type == TypeAccessToken && table.recent.has(&d) {
+			if err := claims.readKnown(parsed.Type, payload); err != nil {
+				return err
+			}
+			return v.attribute(table, unsigned, claims)
 		}
 	} else {
 		key, ok = v.Keys.Lookup(parsed.KID)
@@ -170,11 +176,25 @@ func (v *Verifier) authentic(token string, claims *Claims) error {
 		return ErrUnknown
 	}
 	known, err := parsed.verify(key, payload, claims)
-	if err == nil && known && table != nil {
+	switch {
+	case err != nil:
+		return err
+	case !known || table == nil:
+	case claims.HasParent():
+		table.recent.add(d)
+	default:
 		table.remember(&parsed.KID, &d)
 	}
-	claims.replace(unsigned)
-	return err
+	return v.attribute(table, unsigned, claims)
+}
+
+// attribute sets the attributes: those of the token's key, which are in their compact form, or those of its parent.
+func (v *Verifier) attribute(table *Table, own string, claims *Claims) error {
+	if claims.HasParent() {
+		return v.underParent(table, claims)
+	}
+	claims.replace(own)
+	return nil
 }
 
 // replace sets the attributes, which were in their compact form, and replaces claims by them. It reuses arrays.

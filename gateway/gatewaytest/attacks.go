@@ -20,7 +20,7 @@ type Attack struct {
 }
 
 // Attacks returns all attacks.
-func Attacks() []Attack { return append(odd(), forged()...) }
+func Attacks() []Attack { return append(append(odd(), forged()...), access()...) }
 
 // odd returns requests and signed claims that are not as the minting process makes them.
 func odd() []Attack {
@@ -113,6 +113,42 @@ func forged() []Attack {
 		token("two parts", malformed, good[0], body),
 		token("four parts", malformed, good[0], body, good[2], good[2]),
 		token("padding", malformed, good[0], body, good[2]+"=="),
+	}
+}
+
+// access returns access tokens that the exchange does not issue. Own signs them.
+func access() []Attack {
+	own, other := Own().KID(), Other().KID()
+	good := Own().AccessToken(AccessPayload("acme", own))
+	head, rest, _ := strings.Cut(good, ".")
+	body, signature, _ := strings.Cut(rest, ".")
+	malformed, unknown := invalid("The token is malformed."), invalid(notPublished)
+	by := func(name, challenge, payload string) Attack {
+		return Attack{name, []string{"Bearer " + Own().AccessToken(payload)}, 401, challenge}
+	}
+	typ := func(typ string) string {
+		return testkit.Encode(strings.Replace(testkit.AccessHeader(own.String()), "at+jwt", typ, 1)) + "." + body + "." + signature
+	}
+	return []Attack{
+		by("for a key of nobody", unknown, AccessPayload("acme", jwks.KID{1})),
+		by("for a key of beta", unknown, AccessPayload("acme", other)),
+		by("of acme for its key, to beta", unknown, AccessPayload("beta", own)),
+		by("an expired access token", invalid("The token has expired."), AccessPayload("acme", own, "4102444800", "2")),
+		by("an expired access token for a key of nobody", invalid("The token has expired."), AccessPayload("acme", jwks.KID{1}, "4102444800", "2")),
+		by("an access token without exp", malformed, AccessPayload("acme", own, `"exp":4102444800,`, "")),
+		by("without client_id", malformed, AccessPayload("acme", own, `"client_id":"cust_1",`, "")),
+		by("without the key's kid", malformed, AccessPayload("acme", own, `,"key_kid":"`+own.String()+`"`, "")),
+		by("without the key's id", malformed, AccessPayload("acme", own, `"key_id":"key-1",`, "")),
+		by("a line end in the key's id", malformed, AccessPayload("acme", own, `"key_id":"key-1"`, `"key_id":"key-1\r\nx: y"`)),
+		by("two keys", malformed, AccessPayload("acme", own, `"key_kid"`, `"key_kid":"`+other.String()+`","key_kid"`)),
+		by("a key's payload", malformed, Payload("acme")),
+		{"the type in another case", []string{"Bearer " + typ("AT+JWT")}, 401, malformed},
+		{"the type of a key", []string{"Bearer " + typ("JWT")}, 401, invalid("The signature of the token does not fit.")},
+		{"the type in full", []string{"Bearer " + typ("application/at+jwt")}, 401, malformed},
+		{"another type of as many characters", []string{"Bearer " + typ("jwt+at")}, 401, malformed},
+		{"an access token, unsigned", []string{"Bearer " + head + "." + body + "."}, 401, malformed},
+		{"another's signature", []string{"Bearer " + head + "." + body + "." + testkit.Encode(strings.Repeat("x", 256))}, 401,
+			invalid("The signature of the token does not fit.")},
 	}
 }
 

@@ -36,6 +36,18 @@ func (p Pair) Token(payload string) string {
 	return testkit.Sign(p.private, testkit.Header(p.Key.KID().String()), payload)
 }
 
+// AccessToken signs a payload in the same way as the exchange.
+func (p Pair) AccessToken(payload string) string {
+	return testkit.Sign(p.private, testkit.AccessHeader(p.Key.KID().String()), payload)
+}
+
+// AccessPayload returns the payload of a valid access token of a workspace, issued for the key "key-1" with this kid.
+func AccessPayload(workspace string, parent jwks.KID, replace ...string) string {
+	text := Payload(workspace, `"key-1","iat":1,`, `"token-1","iat":1,"exp":4102444800,`)
+	text = strings.TrimSuffix(text, "}") + `,"client_id":"cust_1","key_id":"key-1","key_kid":"` + parent.String() + `"}`
+	return strings.NewReplacer(replace...).Replace(text)
+}
+
 // Bearer returns an Authorization header with a valid token of a workspace.
 func (p Pair) Bearer(workspace string) string { return "Bearer " + p.Token(Payload(workspace)) }
 

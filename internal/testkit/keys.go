@@ -65,8 +65,11 @@ func Modulus() []byte {
 	return n
 }
 
-// Header returns the header of Burnkey's tokens.
+// Header returns the header of keys, unless their workspace has RFC 9068 tokens.
 func Header(kid string) string { return `{"alg":"RS256","kid":"` + kid + `","typ":"JWT"}` }
+
+// AccessHeader returns the header of access tokens.
+func AccessHeader(kid string) string { return `{"alg":"RS256","kid":"` + kid + `","typ":"at+jwt"}` }
 
 // Sign makes a token from any header and payload. If private is nil, the signature is all zeros.
 func Sign(private *rsa.PrivateKey, header, payload string) string {
