@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Introspection is an active token (RFC 7662 section 2.2). Key is as stored now, so its attributes replace the claims.
+// Introspection is an active token (RFC 7662 section 2.2). Key is as stored now, so its attributes replace the claims. If
+// the token has a parent, that is the key, and narrows the claims.
 type Introspection struct {
 	Key    store.Key
 	Claims *jwks.Claims
@@ -31,7 +33,7 @@ func (s *Service) Introspect(ctx context.Context, workspace string, token jwks.T
 	case err != nil || claims.Issuer != s.Issuer(workspace):
 		return nil, nil //nolint:nilerr // an invalid token is not active
 	}
-	id, err := uuid.Parse(claims.ID)
+	id, err := uuid.Parse(claims.RecordID())
 	if err != nil {
 		return nil, nil //nolint:nilerr // as above
 	}
@@ -46,11 +48,28 @@ func (s *Service) Introspect(ctx context.Context, workspace string, token jwks.T
 	if status := key.Status(s.Now()); err != nil || status != store.Active && status != store.Deprecated {
 		return nil, err
 	}
-	return &Introspection{key, claims}, nil
+	found := &Introspection{key, claims}
+	if claims.HasParent() && !s.Now().Before(found.ExpiresAt()) {
+		return nil, nil
+	}
+	return found, nil
 }
 
 // Scope returns the scopes as they are now.
-func (i *Introspection) Scope() string { return strings.Join(i.Key.Scopes, " ") }
+func (i *Introspection) Scope() string {
+	scopes := i.Key.Scopes
+	if i.Claims.HasParent() {
+		narrowed := func(scope string) bool { return !slices.Contains(i.Key.Scopes, scope) }
+		scopes = slices.DeleteFunc(i.Claims.Scopes(), narrowed)
+	}
+	return strings.Join(scopes, " ")
+}
 
 // ExpiresAt returns when the token ends: when its key expires, or when the grace of its key ends. Zero: never.
-func (i *Introspection) ExpiresAt() time.Time { return i.Key.DueAt() }
+func (i *Introspection) ExpiresAt() time.Time {
+	end := i.Key.DueAt()
+	if own := i.Claims.ExpiresAt(); i.Claims.HasParent() && (end.IsZero() || own.Before(end)) {
+		return own
+	}
+	return end
+}

@@ -65,8 +65,8 @@ type KeyLimit struct {
 	Known bool
 }
 
-// LimitsOfToken returns the limits of the key of a token that is valid for a client at the address `from`, with any
-// prefix or none. The zero address: it is unknown. Errors: ErrNotFound: no such workspace. ErrUnauthenticated: the token
+// LimitsOfToken returns the limits of the key of a token, or of its parent, that is valid for a client at the address
+// `from`, with any prefix or none. The zero address: it is unknown. Errors: ErrNotFound: no such workspace. ErrUnauthenticated: the token
 // is not valid, or its key is suspended, revoked or expired. *BudgetError. ErrForbidden: the key can't be used from
 // there. *CrowdedError.
 func (s *Service) LimitsOfToken(ctx context.Context, workspace string, token jwks.Token, from netip.Addr) (KeyLimits, error) {
@@ -78,11 +78,14 @@ func (s *Service) LimitsOfToken(ctx context.Context, workspace string, token jwk
 	case err != nil:
 		return KeyLimits{}, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
 	}
-	id, err := uuid.Parse(claims.ID)
+	if claims.HasParent() && !s.Now().Before(claims.ExpiresAt()) { // a key's end is in its record
+		return KeyLimits{}, fmt.Errorf("%w: %w", ErrUnauthenticated, jwks.ErrExpired)
+	}
+	id, err := uuid.Parse(claims.RecordID())
 	if err != nil {
 		return KeyLimits{}, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
 	}
-	ctx = context.WithValue(ctx, accountKey{}, account{"token " + claims.ID, holderBudget})
+	ctx = context.WithValue(ctx, accountKey{}, account{"token " + claims.RecordID(), holderBudget})
 	if err := s.spend(ctx, 1); err != nil {
 		return KeyLimits{}, err
 	}

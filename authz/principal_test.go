@@ -3,14 +3,17 @@ package authz_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -122,6 +125,79 @@ func TestAuthenticateWithoutHome(t *testing.T) {
 	if _, err := s.Authenticate("x"); !errors.Is(err, authz.ErrUnauthenticated) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// The rights of a management key are checked by the kid that signed its token, which is not the key's in an access token.
+func TestAuthenticateRefusesAccessTokens(t *testing.T) {
+	s := newHome(t)
+	parent := s.issue(authz.Home, authz.IssueRequest{Owner: "ops", Scopes: []string{"admin"}})
+	token := s.exchanged(authz.Home, parent.Key)
+	set, _ := s.publisher.Set(authz.Home)
+	verifier := jwks.Verifier{Keys: set, Issuer: jwks.IssuerIs(s.Issuer(authz.Home)), AnyAudience: true, Now: s.Now}
+	if _, err := verifier.Verify(token); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := s.Authenticate(token); !errors.Is(err, authz.ErrUnauthenticated) {
+		t.Errorf("got %v, %v", p, err)
+	}
+}
+
+// An access token is as good as its key at most, and not after its own end.
+func TestIntrospectAccessTokens(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	key := s.issue("acme", authz.IssueRequest{Scopes: []string{"maps:read", "maps:write"}}).Key
+	token := jwks.Token(s.exchanged("acme", key))
+	check := func(when, scope string) {
+		t.Helper()
+		found, err := s.Introspect(t.Context(), "acme", token)
+		if err != nil || (found == nil) != (scope == "") || found != nil &&
+			(found.Scope() != scope || found.Key.ID != key.ID || found.ExpiresAt().Unix() != found.Claims.Expiry) {
+			t.Errorf("%s: %+v, %v", when, found, err)
+		}
+	}
+	check("at first", "maps:read maps:write")
+	if l, err := s.LimitsOfToken(t.Context(), "acme", token, netip.Addr{}); err != nil || l.Key.ID != key.ID {
+		t.Errorf("limits: %v, %v", l.Key.ID, err)
+	}
+	scopes := []string{"maps:read", "admin"}
+	if _, err := s.UpdateKey(t.Context(), "acme", key.ID, authz.KeyPatch{Scopes: &scopes}); err != nil {
+		t.Fatal(err)
+	}
+	check("other scopes", "maps:read")
+	s.clock.Advance(10 * time.Minute)
+	check("after its end", "")
+	if _, err := s.LimitsOfToken(t.Context(), "acme", token, netip.Addr{}); !errors.Is(err, authz.ErrUnauthenticated) {
+		t.Errorf("limits after its end: %v", err)
+	}
+	token = jwks.Token(s.exchanged("acme", key))
+	check("another", "maps:read")
+	if revoked, err := s.RevokeToken(t.Context(), "acme", token); err != nil || revoked {
+		t.Errorf("the key is revoked by its access token: %v, %v", revoked, err)
+	}
+	if _, err := s.Revoke(t.Context(), "acme", key.ID); err != nil {
+		t.Fatal(err)
+	}
+	check("revoked", "")
+}
+
+// exchanged returns an access token for a key, signed by another published key.
+func (s *server) exchanged(workspace string, k store.Key) string {
+	s.t.Helper()
+	private := testkit.PrivateKey()
+	signer := must(jwks.FromPublicKey(&private.PublicKey))
+	record := store.Key{Workspace: workspace, ID: uuid.Must(uuid.NewV7()), Owner: "signer", CreatedAt: s.Now(), UpdatedAt: s.Now()}
+	if _, err := s.store.Issue(s.t.Context(), record, signer, nil); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.publisher.Load(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	payload := must(json.Marshal(&jwks.Claims{
+		Issuer: s.Issuer(workspace), Subject: k.Owner, Audience: []string{"web"}, ID: uuid.NewString(), IssuedAt: s.Now().Unix(),
+		Expiry: s.Now().Unix() + 600, Scope: strings.Join(k.Scopes, " "), ClientID: k.Owner, KeyID: k.ID.String(), KeyKID: k.KID,
+	}))
+	return testkit.Sign(private, testkit.AccessHeader(signer.KID().String()), string(payload))
 }
 
 // With a misspelt tie, a key would not be tied.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/gateway/gatewaytest"
 )
 
 func TestE2ECLIVerify(t *testing.T) {
@@ -70,6 +71,24 @@ func TestE2ECLIVerify(t *testing.T) {
 			command{args: append([]string{"verify", "-"}, source...), stdin: good.Token}.run(t).fails(t, "set")
 		}
 		command{args: []string{"verify", "-", "--server", "http://" + envoytest.FreeAddr(t)}, stdin: good.Token}.run(t).fails(t, "workspace")
+	})
+	t.Run("access token", func(t *testing.T) {
+		signer, parent := gatewaytest.NewPair(), gatewaytest.NewPair()
+		token := signer.AccessToken(gatewaytest.AccessPayload("acme", parent.KID()))
+		set := func(keys ...gatewaytest.Pair) []string {
+			var jwks []string
+			for _, k := range keys {
+				jwks = append(jwks, string(k.Key.AppendJWK(nil)))
+			}
+			path := filepath.Join(t.TempDir(), "set.json")
+			check(t, os.WriteFile(path, []byte(`{"keys":[`+strings.Join(jwks, ",")+`]}`), 0o600))
+			return []string{"--jwks", path}
+		}
+		verdict(t, token, "good", "", set(signer, parent))
+		verdict(t, token, "refused", "not published", set(signer))
+		verdict(t, token, "refused", "not published", set(parent))
+		says(t, command{args: append([]string{"verify", "-"}, set(signer, parent)...), stdin: token}.run(t).ok(t).stdout,
+			"key-1", parent.KID().String(), "at+jwt")
 	})
 	t.Run("issuer", func(t *testing.T) {
 		set := []string{"--jwks", s.jwksURL("acme")}

@@ -111,7 +111,8 @@ func TestLimitsOfTheParent(t *testing.T) {
 		t.Fatalf("report: %s", resultNames[result])
 	}
 	last := f.origin.Reports("acme")[0]
-	if len(last.Keys) != 1 || last.Keys[0].KID != own().KID().String() || len(last.Keys[0].Limits) != 2 || last.Keys[0].Limits[0].Remaining != 0 {
+	if len(last.Keys) != 1 || last.Keys[0].KID != own().KID().String() || len(last.Keys[0].Limits) != 2 ||
+		last.Keys[0].Limits[0].Remaining != 0 {
 		t.Errorf("reported %+v", last.Keys)
 	}
 }

@@ -107,7 +107,7 @@ func TestImportedParent(t *testing.T) {
 	check("revoked", "", ErrUnknown)
 }
 
-// Whatever the token and the attributes of its parent are, the token is good for nothing that one of them does not allow.
+// A token is good only for what both the token and the attributes of its parent allow.
 func TestParentOnlyNarrows(t *testing.T) {
 	random := rand.New(rand.NewPCG(17, 0))
 	v, table := parented(t, Attributes{})
@@ -137,8 +137,8 @@ func TestParentOnlyNarrows(t *testing.T) {
 		if !slices.Equal(claims.Scopes(), want) {
 			t.Fatalf("scopes %q, want %q by %+v", claims.Scope, want, a)
 		}
-		if end := claims.ExpiresAt(); end.Unix() > exp || end.IsZero() || !a.ExpiresAt.IsZero() && end.After(a.ExpiresAt) || claims.Expiry > exp ||
-			claims.Expiry == 0 {
+		end := claims.ExpiresAt()
+		if end.Unix() > exp || end.IsZero() || !a.ExpiresAt.IsZero() && end.After(a.ExpiresAt) || claims.Expiry > exp || claims.Expiry == 0 {
 			t.Fatalf("ends at %s, exp %d of %d by %+v", end, claims.Expiry, exp, a)
 		}
 	}

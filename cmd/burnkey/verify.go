@@ -29,9 +29,11 @@ const (
 type verdict struct {
 	Verdict   string          `json:"verdict"` // good, refused, or unchecked
 	Reason    string          `json:"reason,omitempty"`
+	Type      jwks.TokenType  `json:"type"`
 	Key       string          `json:"key"`
 	KID       string          `json:"kid"`
-	Prefix    string          `json:"prefix,omitempty"` // before the JWT
+	KeyKID    string          `json:"key_kid,omitempty"` // of the key for which the exchange issued the token
+	Prefix    string          `json:"prefix,omitempty"`  // before the JWT
 	Owner     string          `json:"owner"`
 	Issuer    string          `json:"issuer"`
 	Audience  []string        `json:"audience"`
@@ -119,10 +121,18 @@ func (v *verification) run(cmd *cobra.Command, token string) error {
 func explain(parsed *jwks.Parsed, claims *jwks.Claims) verdict {
 	return verdict{
 		Verdict: "unchecked", Reason: "the signature was not checked: name --jwks or --server",
-		Key: claims.ID, KID: parsed.KID.String(), Owner: claims.Subject, Issuer: claims.Issuer,
+		Type: parsed.Type, Key: claims.RecordID(), KID: parsed.KID.String(), Owner: claims.Subject, Issuer: claims.Issuer,
 		Audience: claims.Audience, Scopes: claims.Scopes(), Claims: json.RawMessage(claims.Extra),
-		IssuedAt: time.Unix(claims.IssuedAt, 0).UTC(), ExpiresAt: timeOrNil(claims.ExpiresAt()),
+		IssuedAt: time.Unix(claims.IssuedAt, 0).UTC(), ExpiresAt: timeOrNil(claims.ExpiresAt()), KeyKID: parentOf(claims),
 	}
+}
+
+// parentOf returns the kid of the key for which the exchange issued the token, or "".
+func parentOf(claims *jwks.Claims) string {
+	if claims.HasParent() {
+		return claims.KeyKID.String()
+	}
+	return ""
 }
 
 // check verifies the token with the published set, if a flag requests that.
@@ -145,18 +155,29 @@ func (v *verification) check(ctx context.Context, token string, parsed *jwks.Par
 		}
 	}
 	result.IssuerChecked = issuer != ""
-	key, found, err := published(ctx, source, parsed.KID)
-	if err != nil {
-		return err
+	kids := []jwks.KID{parsed.KID}
+	if claims.HasParent() && !claims.KeyImported {
+		kids = append(kids, claims.KeyKID)
 	}
+	keys := make(map[jwks.KID]jwks.Key)
+	for _, kid := range kids {
+		key, found, err := published(ctx, source, kid)
+		if err != nil {
+			return err
+		}
+		if found {
+			keys[kid] = key
+		}
+	}
+	found := len(keys) == len(kids)
 	result.Published = &found
 	verifier := jwks.Verifier{
-		Keys:   jwks.KeyFunc(func(jwks.KID) (jwks.Key, bool) { return key, found }),
+		Keys:   jwks.KeyFunc(func(kid jwks.KID) (jwks.Key, bool) { key, ok := keys[kid]; return key, ok }),
 		Issuer: func(iss string) bool { return issuer == "" || iss == issuer },
 		// The output shows the audience.
 		AnyAudience: true,
 	}
-	_, err = verifier.Verify(token)
+	_, err := verifier.Verify(token)
 	switch {
 	case !found && result.ExpiresAt != nil && !result.ExpiresAt.After(time.Now()):
 		result.Verdict, result.Reason = "refused", "the token's key is not published, and its claims say that it has expired"
@@ -259,12 +280,16 @@ func (v *verdict) rows() [][]string {
 		{"published", published},
 		{"key", v.Key},
 		{"kid", v.KID},
+		{"type", string(v.Type)},
 		{"owner", v.Owner},
 		{"issuer", issuer},
 		{"audience", strings.Join(v.Audience, " ")},
 		{"scopes", strings.Join(v.Scopes, " ")},
 		{"issued", when(&v.IssuedAt)},
 		{"expires", when(v.ExpiresAt)},
+	}
+	if v.KeyKID != "" {
+		rows = append(rows, []string{"key's kid", v.KeyKID})
 	}
 	if v.Prefix != "" {
 		rows = append(rows, []string{"prefix", v.Prefix + " (not checked)"})

@@ -122,7 +122,7 @@ func access() []Attack {
 	good := Own().AccessToken(AccessPayload("acme", own))
 	head, rest, _ := strings.Cut(good, ".")
 	body, signature, _ := strings.Cut(rest, ".")
-	malformed, unknown := invalid("The token is malformed."), invalid(notPublished)
+	malformed, unknown, expired := invalid("The token is malformed."), invalid(notPublished), invalid("The token has expired.")
 	by := func(name, challenge, payload string) Attack {
 		return Attack{name, []string{"Bearer " + Own().AccessToken(payload)}, 401, challenge}
 	}
@@ -133,8 +133,8 @@ func access() []Attack {
 		by("for a key of nobody", unknown, AccessPayload("acme", jwks.KID{1})),
 		by("for a key of beta", unknown, AccessPayload("acme", other)),
 		by("of acme for its key, to beta", unknown, AccessPayload("beta", own)),
-		by("an expired access token", invalid("The token has expired."), AccessPayload("acme", own, "4102444800", "2")),
-		by("an expired access token for a key of nobody", invalid("The token has expired."), AccessPayload("acme", jwks.KID{1}, "4102444800", "2")),
+		by("an expired access token", expired, AccessPayload("acme", own, "4102444800", "2")),
+		by("an expired access token for a key of nobody", expired, AccessPayload("acme", jwks.KID{1}, "4102444800", "2")),
 		by("an access token without exp", malformed, AccessPayload("acme", own, `"exp":4102444800,`, "")),
 		by("without client_id", malformed, AccessPayload("acme", own, `"client_id":"cust_1",`, "")),
 		by("without the key's kid", malformed, AccessPayload("acme", own, `,"key_kid":"`+own.String()+`"`, "")),
@@ -147,8 +147,12 @@ func access() []Attack {
 		{"the type in full", []string{"Bearer " + typ("application/at+jwt")}, 401, malformed},
 		{"another type of as many characters", []string{"Bearer " + typ("jwt+at")}, 401, malformed},
 		{"an access token, unsigned", []string{"Bearer " + head + "." + body + "."}, 401, malformed},
-		{"another's signature", []string{"Bearer " + head + "." + body + "." + testkit.Encode(strings.Repeat("x", 256))}, 401,
-			invalid("The signature of the token does not fit.")},
+		{
+			"another's signature",
+			[]string{"Bearer " + head + "." + body + "." + testkit.Encode(strings.Repeat("x", 256))},
+			401,
+			invalid("The signature of the token does not fit."),
+		},
 	}
 }
 
