@@ -74,7 +74,7 @@ func TestOpenAPIFaults(t *testing.T) {
 		{"cookie: []}, {key: [tiles:write]}", "cookie: []}, {key: []}", "key", "all alternatives must require the same scopes"},
 		{"summary: Tiles", "$ref: other.yaml", "key", "/tiles: $ref and servers of a path are not supported"},
 		{"delete: {}", "delete: {servers: [{url: /x}]}", "key", "DELETE: servers of an operation"},
-		{"security: [{key: []}]\npaths", "security: {}\npaths", "key", "cannot unmarshal"},
+		{"security: [{key: []}]\npaths", "security: {}\npaths", "key", "line 5: must be a list"},
 	} {
 		if !strings.Contains(openAPIDocument, tt.from) {
 			t.Fatalf("no %q", tt.from)

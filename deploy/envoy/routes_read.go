@@ -96,7 +96,10 @@ func findNull(n *yaml.Node) *yaml.Node {
 	return nil
 }
 
-var goType = regexp.MustCompile(`not found in type .*`)
+var (
+	goType    = regexp.MustCompile(`not found in type .*`)
+	wrongType = regexp.MustCompile("cannot unmarshal !!\\w+(?: `.*`)? into (.+)")
+)
 
 // inPlainWords removes the names of Go's types from an error.
 func inPlainWords(err error) error {
@@ -104,5 +107,22 @@ func inPlainWords(err error) error {
 	if !errors.As(err, &bad) {
 		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
 	}
-	return errors.New(goType.ReplaceAllString(bad.Errors[0], "is unknown"))
+	text := goType.ReplaceAllString(bad.Errors[0], "is unknown")
+	if found := wrongType.FindStringSubmatch(text); found != nil {
+		text = strings.Replace(text, found[0], "must be "+yamlWord(found[1]), 1)
+	}
+	return errors.New(text)
+}
+
+// yamlWord returns what a value of a Go type is in YAML.
+func yamlWord(goType string) string {
+	switch {
+	case strings.HasPrefix(goType, "[]"), strings.HasSuffix(goType, ".security"):
+		return "a list"
+	case goType == "bool":
+		return "true or false"
+	case goType == "string":
+		return "text"
+	}
+	return "a map"
 }

@@ -238,8 +238,8 @@ func TestTrafficFlags(t *testing.T) {
 		"timeout: 1ms":          "must be whole seconds",
 		"idle_timeout: 25h":     "must be whole seconds",
 		"timeout: {}":           "must be whole seconds",
-		"stream: x":             "cannot unmarshal",
-		"max_body: [1]":         "cannot unmarshal",
+		"stream: x":             "must be true or false",
+		"max_body: [1]":         "must be",
 		"timeout: 1s, a: false": "field a is unknown",
 	} {
 		_, err := envoy.ReadRoutes(strings.NewReader("routes: [{path: /a, "+text+"}]"), "")
