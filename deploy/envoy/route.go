@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -57,13 +58,37 @@ func (r Route) pattern() (field, text string) {
 	return "path_template", r.Template
 }
 
-// String describes the route as in an error or a comment.
+// String describes the route as in an error or a comment: by its path or, if that is missing, by what it has.
 func (r Route) String() string {
 	_, text := r.pattern()
+	if text == "" {
+		return r.members()
+	}
 	if r.Prefix != "" {
 		text = strings.TrimRight(text, "/") + "/*"
 	}
 	return strings.TrimLeft(strings.Join(r.Methods, ",")+" "+text, " ")
+}
+
+// members lists some members of a route without a path.
+func (r Route) members() string {
+	var all []string
+	for _, m := range []struct{ name, value string }{
+		{"methods", strings.Join(r.Methods, " ")},
+		{"scopes", strings.Join(r.Scopes, " ")},
+		{"audience", strings.Join(r.Audiences, " ")},
+		{"require", r.Require},
+		{"route", r.Name},
+		{"max_body", r.MaxBody},
+	} {
+		if m.value != "" {
+			all = append(all, m.name+": "+m.value)
+		}
+	}
+	if r.Open {
+		all = append(all, "open: true")
+	}
+	return cmp.Or(strings.Join(all, ", "), "without a path")
 }
 
 // Requires reports whether the route requires more than a valid key.

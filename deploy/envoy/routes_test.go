@@ -128,7 +128,9 @@ func TestRouteFaults(t *testing.T) {
 		"routes: {":                         "line 1",
 		"swagger: '2.0'":                    "must be OpenAPI 3, not Swagger 2.0",
 
-		"routes: [{scopes: x}]":                                                      "route 1 (): must have exactly one of path, prefix and",
+		"routes: [{scopes: x}]": "route 1 (scopes: x): must have exactly one of path, prefix and",
+		"routes: [{path: /a}, {methods: [GET, put], audience: a, open: true}]": "route 2 (methods: GET put, audience: a, open: true): must have",
+		"routes: [{timeout: 5s}]":                                                    "route 1 (without a path): must have",
 		"routes: [{path: /a, prefix: /b}]":                                           "exactly one of",
 		"routes: [{path: a}]":                                                        "path: must begin with /",
 		"routes: [{path: '/a b'}]":                                                   "path: must begin with /",
