@@ -20,6 +20,7 @@ type chain struct {
 	check   string // name of the filter that checks tokens: jwt_authn with a set of Burnkey, or ext_authz; "" without one
 	jwt     object // configuration of that filter, if it is jwt_authn
 	guard   string // name of a later RBAC filter that refuses what the check did not accept, or ""
+	users   users
 	// settings apply to a route without its own: the list of filters can disable a filter.
 	settings settings
 }
@@ -97,6 +98,7 @@ func (v *envoyExam) read(manager object, extensions map[string]object) *chain {
 			if c.check != "" && c.guards(config) {
 				c.guard = name
 			}
+			c.users.add(name, config)
 			continue
 		}
 		each(map[string]any(config), func(inner object) { // it can be inside a match_delegate
@@ -105,6 +107,8 @@ func (v *envoyExam) read(manager object, extensions map[string]object) *chain {
 				c.check = name
 			case inner.is("JwtAuthentication") && len(ours(inner)) > 0 && c.jwt == nil:
 				c.check, c.jwt = name, inner
+			case inner.is("JwtAuthentication") && len(ours(inner)) == 0:
+				c.users = users{name, inner, map[string]object{}}
 			}
 		})
 		if c.jwt != nil && c.check == name {
@@ -120,35 +124,11 @@ func (v *envoyExam) read(manager object, extensions map[string]object) *chain {
 }
 
 // guards reports whether an RBAC filter refuses every request without the metadata that the check leaves on success.
-func (c *chain) guards(rbac object) bool {
-	rules := rbac.object("rules")
-	if rules.text("action") != "DENY" {
-		return false
-	}
-	for _, value := range rules.object("policies") {
-		inner, _ := value.(map[string]any)
-		policy := object(inner)
-		every := slices.ContainsFunc(policy.objects("permissions"), func(p object) bool { return p.on("any") })
-		if !every || policy.has("condition") || policy.has("checked_condition") {
-			continue
-		}
-		if slices.ContainsFunc(policy.objects("principals"), func(p object) bool {
-			m := p.object("not_id").object("sourced_metadata").object("metadata_matcher")
-			return m != nil && !m.on("invert") && c.leaves(m)
-		}) {
-			return true
-		}
-	}
-	return false
-}
+func (c *chain) guards(rbac object) bool { return refusesWithout(rbac, c.leaves) }
 
 // leaves reports whether only a successful check makes the metadata match.
 func (c *chain) leaves(matcher object) bool {
-	var path []string
-	for _, segment := range matcher.objects("path") {
-		path = append(path, segment.text("key"))
-	}
-	value := matcher.object("value")
+	path, value := pathOf(matcher), matcher.object("value")
 	if c.jwt == nil {
 		return strings.HasSuffix(matcher.text("filter"), "ext_authz") && slices.Equal(path, []string{"workspace"}) && value.on("present_match")
 	}
@@ -294,6 +274,7 @@ func (v *envoyExam) checkRoute(c *chain, s settings) {
 		if c.guard != "" && !guarded && c.lax() {
 			v.once("unprotected", guard.at+" disables the filter "+c.guard+", and the rules of "+c.check+" let requests without a token pass.")
 		}
+	case c.users.guard(s): // a user replaces the key
 	case guarded:
 		v.onceAs(Warning, "unprotected", off.at+" disables the filter "+c.check+". The RBAC filter "+c.guard+" refuses its requests.")
 	case off.broad:

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"database/sql"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -192,6 +193,17 @@ func TestE2EDoctorEnvoy(t *testing.T) {
 `)
 	}
 	asking := []string{"--mode", "gateway", "--gateway", "127.0.0.1:9"}
+	routes := filepath.Join(t.TempDir(), "routes.yaml")
+	check(t, os.WriteFile(routes,
+		[]byte("routes: [{path: /me, require: user}, {path: /any, require: either}, {path: /both, require: both}]"), 0o600))
+	_, set := s.get("/v1/auth/oauth/acme/.well-known/jwks.json")
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, set) }))
+	t.Cleanup(provider.Close)
+	user := []string{
+		"--routes", routes, "--credential", "header:X-API-Key", "--user-issuer", "https://id.example.com",
+		"--user-jwks", provider.URL + "/keys", "--user-audience", "web",
+	}
+	otherUser := replace("path: [{key: burnkey_user}, {key: sub}]", "path: [{key: another}, {key: sub}]")
 	for name, test := range map[string]struct {
 		edit     func(string) string
 		flags    []string
@@ -216,6 +228,10 @@ func TestE2EDoctorEnvoy(t *testing.T) {
 		"second listener":                 {both(second("route: {cluster: api}")), pull, []string{"unprotected"}, "warning"},
 		"second listener, both unguarded": {both(unguarded, second("route: {cluster: api}")), pull, []string{"unprotected"}, "warning"},
 		"second listener redirects":       {both(second("redirect: {https_redirect: true}")), pull, nil, ""},
+		"users":                           {replace("# The user's", "# A user's"), append(user, pull...), nil, ""},
+		"users, mode gateway":             {replace("# The user's", "# A user's"), append(user, asking...), nil, ""},
+		"users, unguarded":                {both(otherUser), append(user, pull...), []string{"unprotected"}, "warning"},
+		"users, unguarded, mode gateway":  {both(otherUser), append(user, asking...), []string{"unprotected"}, "warning"},
 		"another issuer": {
 			replace(`issuer: "`+s.url+"/v1/auth/oauth/acme", `issuer: "`+s.url+"/v1/auth/oauth/other"),
 			pull,
