@@ -26,8 +26,12 @@ func (c *clientRun) problem(format string, args ...any) {
 	defer c.m.mu.Unlock()
 	if c.Problem == "" {
 		c.Problem = fmt.Sprintf(format, args...)
+		c.t.Logf("%s, %s: %s", c.name, c.setting, c.Problem)
 	}
 }
+
+// returning is the time within which a client must have the current set after an outage.
+const returning = 6 * time.Second
 
 // promised reports whether the page promises what this run measures.
 func (c *clientRun) promised() bool { return c.setting == "page" && c.cannot == "" }
@@ -104,9 +108,9 @@ func (c *clientRun) outage() {
 		c.problem("while the server is away: kept %v, want %v (%+v)", c.Away.Over, c.keeps, *c.Away)
 	}
 	c.m.front.comeBack(c.workspace)
-	c.Back = c.keep(until(c.judge, c.key.Token, true, newKeyPatience), 6*time.Second, "a good key is accepted after an outage")
+	c.Back = c.keep(until(c.judge, c.key.Token, true, newKeyPatience), returning, "a good key is accepted after an outage")
 	if known && c.setting == "page" {
-		c.Late = c.keep(until(c.judge, late.Token, false, c.patience()), c.promise(), "a key revoked in an outage is refused")
+		c.Late = c.keep(until(c.judge, late.Token, false, c.patience()), max(returning, c.promise()), "a key revoked in an outage is refused")
 	}
 }
 

@@ -122,7 +122,7 @@ func (m *matrix) measure(t *testing.T, l library, setting string, waiting *sync.
 		f.stop()
 	}
 	c.sizes()
-	t.Logf("%s, %s: what takes long has begun", l.name, setting)
+	t.Logf("%s, %s: waiting for its caches", l.name, setting)
 }
 
 // addSet makes a workspace with a set of n keys, of which one has a token. The others have no private key.

@@ -8,6 +8,11 @@ use JSON::PP qw(decode_json);
 $| = 1;
 my ($keys, $fetched) = (undef, 0);
 
+sub for_us {
+    my ($audience) = @_;
+    return grep { $_ eq $ENV{AUDIENCE} } ref $audience ? @$audience : $audience;
+}
+
 sub verify {
     my ($token) = @_;
     if (!$keys || ($ENV{SETTING} eq "page" && time - $fetched > 5)) {
@@ -16,7 +21,7 @@ sub verify {
         $keys = decode_json($answer->{content}) if $answer->{success};
     }
     return decode_jwt(token => $token, kid_keys => $keys, accepted_alg => "RS256", leeway => 10,
-        verify_iss => $ENV{ISSUER}, verify_aud => $ENV{AUDIENCE}, verify_exp => undef);
+        verify_iss => $ENV{ISSUER}, verify_aud => \&for_us, verify_exp => undef);
 }
 
 while (my $token = <STDIN>) {

@@ -11,7 +11,7 @@ loader = lambda do |options|
   now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
   old = as_on_page && now - fetched > 5
   if keys.nil? || old || (options[:kid_not_found] && (!as_on_page || now - fetched > 1))
-    keys = JWT::JWK::Set.new(JSON.parse(Net::HTTP.get(URI(ENV.fetch("JWKS_URI")))))
+    keys = JSON.parse(Net::HTTP.get(URI(ENV.fetch("JWKS_URI"))), symbolize_names: true)
     fetched = now
   end
   keys
