@@ -112,6 +112,9 @@ func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, t
 	if n := p.Count(".dense thead th"); n != 5 || p.Count(".dense [aria-sort=ascending]") != 1 {
 		t.Errorf("%d columns", n)
 	}
+	if scripts {
+		tableByKeyboard(t, p, root)
+	}
 	p.Open(root + "/keys")
 	p.Click("details:not(.columns) > summary")
 	p.Fill("#pasted", "nonsense")
@@ -262,6 +265,28 @@ func walkAll(t *testing.T, p *portaltest.Page, url string, k store.Key, scripts 
 	p.Follow(".back a")
 	if p.URL() != url+allPath {
 		t.Errorf("the way back leads to %s", p.URL())
+	}
+}
+
+// tableByKeyboard goes through the table with Tab, selects a key with the space bar, and sorts with Enter.
+func tableByKeyboard(t *testing.T, p *portaltest.Page, root string) {
+	t.Helper()
+	p.Open(root + "/keys?owner=cust_9&q=Leaked&status=active")
+	order(t, p, "Skip to content")
+	p.Press("Enter")
+	order(t, p, "Create key", "Name, owner, ID or kid", "Owner", "Status", "Keys per page", "Columns", "Search", "Show all",
+		"Find a key by its token", "Everything about cust_9", "Revoke all keys of cust_9…",
+		"Keys, as a table", "Name", "Owner", "Created", "Expires", "Last used")
+	p.Press("Tab")
+	p.Press("Space")
+	if name := p.Focused().Name; p.Count("#tick-0:checked") != 1 || !strings.HasPrefix(name, "Select “Leaked”") {
+		t.Errorf("the space bar does not select the key, but presses %s", name)
+	}
+	order(t, p, "Leaked", "cust_9", "Change the selected keys…")
+	p.Press("Enter")
+	p.WaitURL(root + "/revoke*")
+	if got := p.Count("main li"); got != 1 {
+		t.Errorf("%d keys would change", got)
 	}
 }
 
