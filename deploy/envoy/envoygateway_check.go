@@ -29,6 +29,7 @@ func (c Config) checkEnvoyGateway() error {
 		{"access-log", c.AccessLog, ofGateway},
 		{"otlp-endpoint", c.OTLPEndpoint != "", ofGateway},
 		{"open", len(c.Open) > 0, ": give the path an HTTPRoute of its own, and name only the others in --target"},
+		{"resource", c.Resource != "", ": it cannot answer with the metadata; serve them by an HTTPRoute of their own"},
 		{"user-issuer", c.UserIssuer != "", ": its policies accept a key or a user's token, and cannot require both"},
 		{"limits", len(c.SignedLimits)+len(c.LimitServices) > 0, ": its rate limits do not read those of keys; --mode gateway holds them"},
 		{"strip-authorization", c.StripAuthorization, ": let the HTTPRoute's filter RequestHeaderModifier remove the header"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -118,6 +119,7 @@ func TestEnvoyGatewayRefuses(t *testing.T) {
 		"websocket":     {func(c *envoy.Config) { c.WebSockets = []string{"/ws"} }},
 		"access-log":    {func(c *envoy.Config) { c.AccessLog = true }},
 		"otlp-endpoint": {func(c *envoy.Config) { c.OTLPEndpoint = "http://x" }},
+		"resource":      {func(c *envoy.Config) { c.Resource = "https://api.example.com" }},
 		"open":          {func(c *envoy.Config) { c.Open = []string{"/healthz"} }},
 		"user-issuer":   {func(c *envoy.Config) { c.UserIssuer = "https://x" }},
 		"limits":        {func(c *envoy.Config) { c.LimitServices = []string{"a:1"} }},
@@ -189,6 +191,42 @@ func TestEnvoyGatewayRefuses(t *testing.T) {
 			if render(io.Discard, c) == nil {
 				t.Errorf("%s is rendered with a target", name)
 			}
+		}
+	}
+}
+
+// TestEnvoyGatewayIgnoresNothing sets one field after the other: each must change the policies or be refused.
+func TestEnvoyGatewayIgnoresNothing(t *testing.T) {
+	t.Parallel()
+	base := func() envoy.Config {
+		c := validEnvoyGateway()
+		c.Origins = []string{"https://app.example.com"} // for OriginHeaders
+		return c
+	}
+	before := render(t, envoy.EnvoyGateway, base())
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[envoy.Config]()) {
+		c := base()
+		v := reflect.ValueOf(&c).Elem().FieldByIndex(field.Index)
+		switch v.Kind() {
+		case reflect.String:
+			v.SetString("changed" + v.String())
+		case reflect.Bool:
+			v.SetBool(true)
+		case reflect.Int, reflect.Int64:
+			v.SetInt(int64(time.Minute))
+		case reflect.Pointer:
+			v.Set(reflect.New(v.Type().Elem()))
+		case reflect.Slice:
+			v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
+		case reflect.Struct:
+			if field.Name != "Edge" && field.Name != "Places" { // tested by its fields, and by TestEnvoyGatewayRefuses
+				t.Errorf("what to do with %s?", field.Name)
+			}
+			continue
+		}
+		var b strings.Builder
+		if err := envoy.EnvoyGateway(&b, c); err == nil && b.String() == before && field.Name != "InsecureManagementKeys" { // it permits
+			t.Errorf("%s has no effect", field.Name)
 		}
 	}
 }
