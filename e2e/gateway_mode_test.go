@@ -22,6 +22,7 @@ type asked struct {
 	addr, metrics string
 	logFile       string
 	flags, env    []string
+	binary        string // empty: burnkey's
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -62,7 +63,10 @@ func (a *asked) start() {
 	log, err := os.OpenFile(a.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	check(a.t, err)
 	defer log.Close()
-	cmd, done := exec.Command(burnkey(a.t), a.flags...), make(chan struct{})
+	if a.binary == "" {
+		a.binary = burnkey(a.t)
+	}
+	cmd, done := exec.Command(a.binary, a.flags...), make(chan struct{})
 	cmd.Env = environment(a.env...)
 	cmd.Stderr = log
 	check(a.t, cmd.Start())

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/pressly/goose/v3"
 
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
@@ -18,6 +21,39 @@ func TestMigrationsOnlyExpand(t *testing.T) {
 		t.Fatal(err)
 	}
 	storetest.ExpandOnly(t, files)
+}
+
+var (
+	ownTable   = regexp.MustCompile(`(?i)\bCREATE TABLE (\w+)`)
+	lockTables = regexp.MustCompile(`(?i)\b(?:ALTER TABLE|INDEX \w+ ON) (\w+)`)
+	firstLock  = regexp.MustCompile(`(?s)^-- \+goose Up\s+(?:--[^\n]*\s+)*LOCK TABLE workspaces IN (?:ACCESS|SHARE ROW) EXCLUSIVE MODE;`)
+)
+
+// Each write first locks a row of workspaces. A migration that locks other tables first can deadlock with servers that run.
+func TestMigrationsLockWorkspacesFirst(t *testing.T) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := migrations.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if version, err := goose.NumericComponent(name); err != nil || version <= store.FirstExpandOnly {
+			continue
+		}
+		own := make(map[string]bool)
+		for _, found := range ownTable.FindAllStringSubmatch(string(text), -1) {
+			own[found[1]] = true
+		}
+		for _, found := range lockTables.FindAllStringSubmatch(string(text), -1) {
+			if !own[found[1]] && !firstLock.Match(text) {
+				t.Errorf("%s locks %s, and does not begin with LOCK TABLE workspaces: see CONTRIBUTING, Migrations", name, found[1])
+				break
+			}
+		}
+	}
 }
 
 func TestALaterSchemaThatOnlyExpands(t *testing.T) {
