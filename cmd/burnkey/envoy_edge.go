@@ -60,7 +60,7 @@ func kubernetesFlags(flags *pflag.FlagSet, c *envoy.Config) {
 	flags.StringSliceVar(&c.Targets, "target", nil,
 		"`KIND/NAME` that needs a key, for --format envoy-gateway: the Gateway, and HTTPRoutes or GRPCRoutes to protect only these; "+
 			"may be repeated")
-	flags.StringVar(&c.Namespace, "namespace", "", "namespace of --target (default "+envoy.DefaultNamespace+")")
+	flags.StringVar(&c.Namespace, "namespace", "", "namespace of --target, and of the policies (default \""+envoy.DefaultNamespace+"\")")
 }
 
 // set reads the files that the flags name.
