@@ -55,3 +55,27 @@ func TestE2ECLITerminal(t *testing.T) {
 		t.Errorf("the token is shown %d times", n)
 	}
 }
+
+// TestE2ERestoreAsks answers the question of burnkey restore on a terminal.
+func TestE2ERestoreAsks(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.stop()
+	for _, c := range []struct {
+		answer, want string
+		code         int
+	}{{"\n", "nothing was changed", 1}, {"no\n", "nothing was changed", 1}, {"y\n", "Done.", 0}} {
+		outer, inner := openTerminal(t)
+		cmd := exec.Command(burnkey(t), "restore", "--database", s.database())
+		var stderr strings.Builder
+		cmd.Env, cmd.Stdin, cmd.Stderr = environment(), inner, &stderr
+		check(t, cmd.Start())
+		_, err := outer.WriteString(c.answer)
+		check(t, err)
+		_ = cmd.Wait() // its state says how it ended
+		if code := cmd.ProcessState.ExitCode(); code != c.code {
+			t.Errorf("%q: exit status %d", c.answer, code)
+		}
+		says(t, stderr.String(), "Do this? [y/N]", c.want, "Without --from, --audit or --state")
+	}
+}

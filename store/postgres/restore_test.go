@@ -48,10 +48,13 @@ func TestMigrationsLockWorkspacesFirst(t *testing.T) {
 			own[found[1]] = true
 		}
 		for _, found := range lockTables.FindAllStringSubmatch(string(text), -1) {
-			if !own[found[1]] && !firstLock.Match(text) {
-				t.Errorf("%s locks %s, and does not begin with LOCK TABLE workspaces: see CONTRIBUTING, Migrations", name, found[1])
-				break
+			if own[found[1]] {
+				continue
 			}
+			if found[1] != "workspaces" && !firstLock.Match(text) {
+				t.Errorf("%s locks %s, and does not begin with LOCK TABLE workspaces: see CONTRIBUTING, Migrations", name, found[1])
+			}
+			break
 		}
 	}
 }
