@@ -43,6 +43,10 @@ func TestGoodTokenIsAdmitted(t *testing.T) {
 			"X-Burnkey-Issuer: " + issuer, "X-Burnkey-Key-Id: 0190-key", "X-Burnkey-Owner: cust_1",
 			"X-Burnkey-Scopes: maps:read maps:write",
 		}},
+		{"access token", claims(issuer, "client_id", "cust_1"), []string{
+			"X-Burnkey-Issuer: " + issuer, "X-Burnkey-Key-Id: 0190-key", "X-Burnkey-Owner: cust_1",
+			"X-Burnkey-Scopes: maps:read maps:write",
+		}},
 		{"no scope", claims(issuer, "scope", nil), []string{
 			"X-Burnkey-Issuer: " + issuer, "X-Burnkey-Key-Id: 0190-key", "X-Burnkey-Owner: cust_1",
 		}},
@@ -53,6 +57,9 @@ func TestGoodTokenIsAdmitted(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			token := k.token(t, tt.claims)
+			if tt.name == "access token" {
+				token = k.sign(t, accessHeader(k.kid), tt.claims)
+			}
 			resp := g.get(t, "/v1/tiles?z=1", append(spoofed, bearer(token))...)
 			if resp.StatusCode != http.StatusOK {
 				t.Fatalf("status %d: %s", resp.StatusCode, resp.body)
@@ -128,6 +135,15 @@ func refusals(t *testing.T, k *key, issuer string) []refusal {
 		odd("spaced", `{"alg": "RS256", "kid": "`+k.kid+`", "typ": "JWT"}`),
 		odd("more members", `{"alg":"RS256","kid":"`+k.kid+`","typ":"JWT","crit":["x"],"x":1}`),
 		odd("other type", `{"alg":"RS256","kid":"`+k.kid+`","typ":"JWS"}`),
+		odd("access token without a kid", `{"alg":"RS256","typ":"at+jwt"}`),
+		odd("access token with an empty kid", accessHeader("")),
+		odd("access token with a short kid", accessHeader(k.kid[:42])),
+		odd("access token with two kids", accessHeader(`A","kid":"`+strings.Repeat("B", 33))),
+		odd("type in another case", strings.Replace(accessHeader(k.kid), "at+jwt", "AT+JWT", 1)),
+		odd("type in full", strings.Replace(accessHeader(k.kid), "at+jwt", "application/at+jwt", 1)),
+		one("access token with HS256 over the PEM", byShape,
+			"Bearer "+hs256(t, asPEM, strings.Replace(accessHeader(k.kid), "RS256", "HS256", 1), claims(issuer))),
+		one("access token by someone else", byJWT, "Bearer "+other.sign(t, accessHeader(k.kid), claims(issuer))),
 		one("alg none", byShape, "Bearer "+b64([]byte(none))+"."+body+"."),
 		one("alg none, signed", byShape, "Bearer "+b64([]byte(none))+"."+body+"."+sig),
 		one("HS256 over the PEM", byShape, "Bearer "+hs256(t, asPEM, hs, claims(issuer))),
@@ -233,7 +249,7 @@ func TestBadTokensAreRefused(t *testing.T) {
 
 // jwtCodes are the codes of refusals by jwt_authn. For all others, the token is malformed.
 var jwtCodes = map[string]string{
-	"unknown kid": "unknown", "someone else's signature": "signature", "changed claims": "signature",
+	"unknown kid": "unknown", "someone else's signature": "signature", "access token by someone else": "signature", "changed claims": "signature",
 	"other issuer": "issuer", "no issuer": "issuer",
 	"expired 5 s ago": "expired", "another audience": "audience",
 }

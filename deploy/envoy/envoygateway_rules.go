@@ -110,10 +110,10 @@ func (p *policies) KeyStart() string {
 // value with a comma.
 func (p *policies) form() string {
 	name := "'" + strings.ToLower(p.KeyHeaderName()) + "'"
-	start, kid := p.KeyStart()+headerStart, "ImtpZCI6" // the end of headerStart
-	rest := strconv.Itoa(jwtHeaderSize - len(headerStart) - len(headerEnd))
+	start, kid := p.KeyStart()+headerStart, "tpZCI6" // the end of headerStart
 	all := []string{
-		".startsWith('" + start + "')", ".matches('" + kid + "[!-~]{" + rest + "}" + headerEnd + "[.]')", ".matches('" + lastOf256 + "$')",
+		".startsWith('" + start + "')", ".matches('" + kid + "[!-~]{" + strconv.Itoa(kidSize) + "}" + headerEnd + "[.]')",
+		".matches('" + lastOf256 + "$')",
 	}
 	return name + " in request.headers && !request.headers[" + name + "].contains(',') && request.headers[" + name + "]" +
 		strings.Join(all, " && request.headers["+name+"]")

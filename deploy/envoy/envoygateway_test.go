@@ -261,6 +261,7 @@ func TestEnvoyGatewayAtEnvoy(t *testing.T) {
 		want                  int
 	}{
 		{"GET", "/x", other, 200},
+		{"GET", "/x", k.sign(t, accessHeader(k.kid), claims(issuer)), 200},
 		{"GET", "/x", k.token(t, claims(c.Issuer("beta"))), 401},
 		{"GET", "/x", k.token(t, claims(issuer, "aud", []string{"elsewhere"})), 403},
 		{"GET", "/x", k.token(t, claims(issuer, "exp", nil)), 200},

@@ -1,15 +1,16 @@
 package envoy
 
-// The token's header is {"alg":"RS256","kid":"<43 characters>","typ":"JWT"}:
-// 79 bytes, 106 characters of base64url. Only the kid varies, and base64 encodes
+// The token's header is {"alg":"RS256","kid":"<43 characters>","typ":"JWT"}, or
+// at+jwt instead of JWT. Only the kid varies, and base64 encodes
 // its bytes in groups of three, so a regular expression can match the whole
 // header. It must match the kid, too: a quotation mark inside the kid could end
 // it early, and with an empty kid Envoy tries every key of the set.
 const (
 	headerStart = "eyJhbGciOiJSUzI1NiIsImtpZCI6" // {"alg":"RS256","kid":
-	headerEnd   = "LCJ0eXAiOiJKV1QifQ"           // ,"typ":"JWT"}
+	headerType  = "LCJ0eXAiOiJ"                  // ,"typ":"
+	headerEnd   = headerType + "(?:KV1Qi|hdCtqd3Qi)fQ"
 
-	jwtHeaderSize = 106
+	kidSize = 60 // characters between headerStart and headerType
 )
 
 // Three bytes are four characters of base64. These character classes limit each byte to base64url's alphabet

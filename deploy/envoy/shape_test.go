@@ -15,9 +15,11 @@ const kidRunes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 var shape = regexp.MustCompile(`^(?:Bearer ` + tokenShape + `)$`)
 
-func shaped(kid string, sig []byte) string {
+func shaped(kid string, sig []byte) string { return shapedAs("JWT", kid, sig) }
+
+func shapedAs(typ, kid string, sig []byte) string {
 	enc := base64.RawURLEncoding
-	return "Bearer " + enc.EncodeToString([]byte(`{"alg":"RS256","kid":"`+kid+`","typ":"JWT"}`)) +
+	return "Bearer " + enc.EncodeToString([]byte(`{"alg":"RS256","kid":"`+kid+`","typ":"`+typ+`"}`)) +
 		".eyJpc3MiOiJ4In0." + enc.EncodeToString(sig)
 }
 
@@ -32,15 +34,39 @@ func randomBytes(t *testing.T, n int) []byte {
 
 func TestShapeConstants(t *testing.T) {
 	enc := base64.RawURLEncoding.EncodeToString
-	whole := enc([]byte(`{"alg":"RS256","kid":"` + strings.Repeat("x", 43) + `","typ":"JWT"}`))
-	if len(whole) != 106 {
-		t.Errorf("a header has %d characters", len(whole))
+	for _, typ := range []string{"JWT", "at+jwt"} {
+		whole := enc([]byte(`{"alg":"RS256","kid":"` + strings.Repeat("x", 43) + `","typ":"` + typ + `"}`))
+		end := regexp.MustCompile(`^` + headerStart + `.{60}` + headerEnd + `$`)
+		if kidSize != 60 || !end.MatchString(whole) {
+			t.Errorf("%s: the header %s does not match", typ, whole)
+		}
 	}
 	if want := enc([]byte(`{"alg":"RS256","kid":`)); headerStart != want {
 		t.Errorf("headerStart is %s, want %s", headerStart, want)
 	}
-	if want := enc([]byte(`,"typ":"JWT"}`)); headerEnd != want || !strings.HasSuffix(whole, headerEnd) {
-		t.Errorf("headerEnd is %s, want %s", headerEnd, want)
+	if want := enc([]byte(`,"typ":"J`))[:len(headerType)]; headerType != want {
+		t.Errorf("headerType is %s, want %s", headerType, want)
+	}
+}
+
+// Both types are admitted, with every kid, and no other.
+func TestShapeAdmitsBothTypes(t *testing.T) {
+	sig := randomBytes(t, 256)
+	for range 500 {
+		kid := base64.RawURLEncoding.EncodeToString(randomBytes(t, 32))
+		if !shape.MatchString(shapedAs("at+jwt", kid, sig)) {
+			t.Fatalf("refused: kid %s", kid)
+		}
+		for _, typ := range []string{
+			"", "jwt", "JWS", "AT+JWT", "jwt+at", "at+jws", "at jwt", "application/at+jwt", `JWT","x":"`, `at+jwt","x":"`,
+		} {
+			if shape.MatchString(shapedAs(typ, kid, sig)) {
+				t.Fatalf("admitted: %s", typ)
+			}
+		}
+		if i := strings.IndexByte(kid, '-'); i >= 0 && shape.MatchString(shapedAs("at+jwt", kid[:i]+`"`+kid[i+1:], sig)) {
+			t.Fatalf("admitted: a quotation mark in %s", kid)
+		}
 	}
 }
 

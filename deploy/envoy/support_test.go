@@ -49,6 +49,8 @@ func newKey(t testing.TB) *key {
 
 func header(kid string) string { return `{"alg":"RS256","kid":"` + kid + `","typ":"JWT"}` }
 
+func accessHeader(kid string) string { return strings.Replace(header(kid), "JWT", "at+jwt", 1) }
+
 // token returns a token with these claims, in the form that Burnkey signs.
 func (k *key) token(t testing.TB, claims map[string]any) string {
 	t.Helper()
