@@ -38,7 +38,7 @@ var (
 
 // Minter makes keys; *mint.Minter implements it.
 type Minter interface {
-	Mint(ctx context.Context, asker mint.Asker, claims func() ([]byte, error)) (mint.Minted, error)
+	Mint(ctx context.Context, asker mint.Asker, claims func() (mint.Claims, error)) (mint.Minted, error)
 }
 
 // Options of a Service. Store, Minter, Publisher and PublicURL are required.

@@ -123,22 +123,25 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 func folded(name string) string { return strings.ToLower(strings.ToUpper(name)) }
 
 // reservedLater reports whether older keys can have a reserved name as a custom claim.
-func reservedLater(name string) bool {
+func reservedLater(name string) bool { return name == jwks.RateLimitClaim || ofAccessTokens(name) }
+
+// ofAccessTokens reports whether a custom claim of an older key would have a meaning in an access token.
+func ofAccessTokens(name string) bool {
 	switch name {
-	case jwks.RateLimitClaim, "key_id", "key_kid", "key_imported", "act":
+	case "key_id", "key_kid", "key_imported", "act":
 		return true
 	}
 	return false
 }
 
-// laterClaims refuses the reserved names that older keys can have.
-func (e *InputError) laterClaims(claims []byte) {
+// noClaims refuses custom claims by their folded names.
+func (e *InputError) noClaims(claims []byte, refused func(name string) bool) {
 	var members map[string]jsontext.Value
 	if json.Unmarshal(claims, &members) != nil {
 		return // claims refused it
 	}
 	for name := range members {
-		if reservedLater(folded(name)) {
+		if refused(folded(name)) {
 			e.Add("claims."+name, RuleReservedClaim)
 		}
 	}

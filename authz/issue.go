@@ -136,19 +136,20 @@ func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, agai
 		return mint.Minted{}, nil, err
 	}
 	asker := mint.Asker{Workspace: d.key.Workspace, Owner: d.key.Owner, Caller: askedBy(ctx)}
-	minted, err := s.minter.Mint(ctx, asker, func() ([]byte, error) {
+	minted, err := s.minter.Mint(ctx, asker, func() (mint.Claims, error) {
 		if err := s.store.Standing(ctx); err != nil {
-			return nil, err
+			return mint.Claims{}, err
 		}
 		now, err := again()
 		if err != nil {
-			return nil, err
+			return mint.Claims{}, err
 		}
 		*d = *now
 		if err := reserved.begin(ctx, d.perOwner); err != nil {
-			return nil, err
+			return mint.Claims{}, err
 		}
-		return s.sign(d)
+		payload, err := s.sign(d)
+		return mint.Claims{Type: d.typ, Payload: payload}, err
 	})
 	if err != nil {
 		reserved.leave()
@@ -177,6 +178,7 @@ type unmade struct {
 	most      int64
 	perOwner  int            // keys that the owner may have; 0: unlimited
 	expiry    string         // Expiry of the policy
+	typ       jwks.TokenType // of the policy
 	session   *store.Session // portal session, or nil
 	rateLimit *rateLimit     // of the plan, or nil
 	prefix    string         // of the token, once the key is stored
@@ -197,6 +199,9 @@ func (d *unmade) terms(w *store.Workspace) (perOwner int, err error) {
 	case d.expiresIn > 0 && w.Policy.Expiry != d.expiry:
 		bad.Add("expires_in", RuleExpiryChanged)
 	}
+	if typeOf(w) != d.typ {
+		bad.Add("claims", RuleTokenTypeChanged)
+	}
 	d.perOwner, d.prefix = w.Policy.KeysPerOwner, w.Settings.TokenPrefix
 	return d.perOwner, bad.err()
 }
@@ -209,7 +214,7 @@ func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 	bad.depth("claims", r.Claims)
 	bad.depth("metadata", r.Metadata)
 	d := bad.draft(w, r)
-	bad.laterClaims(d.key.Claims)
+	bad.noClaims(d.key.Claims, reservedLater)
 	d.key.AllowedIPs = bad.networks("allowed_ips", r.AllowedIPs)
 	bad.planName("plan", r.Plan)
 	bad.limits("limits", r.Limits)
@@ -234,7 +239,7 @@ func (e *InputError) draft(w *store.Workspace, r IssueRequest) *unmade {
 	e.scopes("scopes", r.Scopes)
 	e.audiences("audience", r.Audience)
 	e.idempotencyKey(r.IdempotencyKey)
-	d := &unmade{perOwner: w.Policy.KeysPerOwner, expiry: w.Policy.Expiry, session: r.Session, key: store.Key{
+	d := &unmade{perOwner: w.Policy.KeysPerOwner, expiry: w.Policy.Expiry, typ: typeOf(w), session: r.Session, key: store.Key{
 		Workspace: w.ID, Owner: r.Owner, Name: r.Name, IdempotencyKey: r.IdempotencyKey,
 		Scopes: slices.Clone(r.Scopes), Audience: slices.Clone(r.Audience),
 		Claims:   []byte(e.claims(r.Claims)),
@@ -327,6 +332,9 @@ func (s *Service) sign(d *unmade) ([]byte, error) {
 		}
 	}
 	claims.IssuedAt -= clockSkew
+	if d.typ == jwks.TypeAccessToken {
+		claims.ClientID = d.key.Owner
+	}
 	if claims.Extra, err = withRateLimit(claims.Extra, d.rateLimit); err != nil {
 		return nil, err
 	}

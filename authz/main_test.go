@@ -32,20 +32,20 @@ type press struct {
 	minted func()
 }
 
-func (p *press) Mint(ctx context.Context, _ mint.Asker, claims func() ([]byte, error)) (mint.Minted, error) {
+func (p *press) Mint(ctx context.Context, _ mint.Asker, claims func() (mint.Claims, error)) (mint.Minted, error) {
 	if err := errors.Join(ctx.Err(), p.start()); err != nil {
 		return mint.Minted{}, err
 	}
-	var payload []byte
+	var said mint.Claims
 	if claims != nil {
 		var err error
-		if payload, err = claims(); err != nil {
+		if said, err = claims(); err != nil {
 			return mint.Minted{}, err
 		}
 	}
 	minted := mint.Minted{Key: blankKey(), Token: "blank"}
 	if !p.blank {
-		minted = sign(payload)
+		minted = signAs(said.Type, said.Payload)
 	}
 	if p.minted != nil {
 		p.minted()
@@ -69,14 +69,23 @@ func (p *press) mintings() int {
 func blankKey() jwks.Key { return must(jwks.FromModulus(testkit.Modulus())) }
 
 // sign makes a new key and, if there is a payload, signs it.
-func sign(payload []byte) mint.Minted {
+func sign(payload []byte) mint.Minted { return signAs(jwks.TypeJWT, payload) }
+
+func signAs(typ jwks.TokenType, payload []byte) mint.Minted {
 	private := testkit.PrivateKey()
 	minted := mint.Minted{Key: must(jwks.FromPublicKey(&private.PublicKey))}
 	if len(payload) == 0 {
 		return minted
 	}
-	minted.Token = jwks.Token(testkit.Sign(private, testkit.Header(minted.Key.KID().String()), string(payload)))
+	minted.Token = jwks.Token(testkit.Sign(private, headerOf(typ, minted.Key.KID().String()), string(payload)))
 	return minted
+}
+
+func headerOf(typ jwks.TokenType, kid string) string {
+	if typ == jwks.TypeAccessToken {
+		return testkit.AccessHeader(kid)
+	}
+	return testkit.Header(kid)
 }
 
 func must[T any](value T, err error) T {

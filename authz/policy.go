@@ -3,6 +3,7 @@ package authz
 import (
 	"slices"
 
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -39,6 +40,7 @@ func (e *InputError) policy(w *store.Workspace, local bool) {
 	if p.Expiry != "" && p.Expiry != store.ExpiryByPublication {
 		e.Add("policy.expiry", RuleNotOneOf, "values", "claim, publication")
 	}
+	e.tokenType(w)
 	if p.Webhook != "" {
 		e.remote("policy.webhook", p.Webhook, RuleNotURL, local)
 	}
@@ -47,6 +49,20 @@ func (e *InputError) policy(w *store.Workspace, local bool) {
 	}
 	if w.ID == Home && (len(p.Scopes) > 0 || p.MaxExpiresIn > 0 || p.KeysPerOwner > 0) {
 		e.Add("policy", RuleLocksOut, "workspace", Home)
+	}
+}
+
+// tokenType checks the type of tokens. RFC 9068 section 2.2 requires exp.
+func (e *InputError) tokenType(w *store.Workspace) {
+	p := &w.Policy
+	switch {
+	case p.TokenType == "":
+	case p.TokenType != string(jwks.TypeAccessToken):
+		e.Add("policy.token_type", RuleNotOneOf, "values", "JWT, at+jwt")
+	case w.ID == Home:
+		e.Add("policy.token_type", RuleManagementKey, "workspace", Home)
+	case p.Expiry != "":
+		e.Add("policy.token_type", RuleAccessTokensExpire)
 	}
 }
 
@@ -66,9 +82,18 @@ func DefaultLife(w *store.Workspace) int64 {
 	return min(DefaultExpiresIn, MaxLife(w))
 }
 
-// MayNeverExpire reports whether a workspace's keys can have no expiry. If there is a maximum, they can't.
+// MayNeverExpire reports whether a workspace's keys can have no expiry. If there is a maximum, or if they are RFC 9068
+// tokens, they can't.
 func MayNeverExpire(w *store.Workspace) bool {
-	return w.AllowNeverExpires && w.Policy.MaxExpiresIn == 0
+	return w.AllowNeverExpires && w.Policy.MaxExpiresIn == 0 && typeOf(w) == jwks.TypeJWT
+}
+
+// typeOf returns the type of the tokens of new keys.
+func typeOf(w *store.Workspace) jwks.TokenType {
+	if w.Policy.TokenType == string(jwks.TypeAccessToken) {
+		return jwks.TypeAccessToken
+	}
+	return jwks.TypeJWT
 }
 
 func (e *InputError) refuseNeverExpires(w *store.Workspace) {

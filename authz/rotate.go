@@ -89,6 +89,9 @@ func (s *Service) successor(ctx context.Context, workspace string, id uuid.UUID,
 	page := OnPage(&w, r.Session)
 	var bad InputError
 	d := bad.draft(page, again(page, &old, r.IdempotencyKey))
+	if d.typ == jwks.TypeAccessToken {
+		bad.noClaims(d.key.Claims, ofAccessTokens)
+	}
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
@@ -97,7 +100,7 @@ func (s *Service) successor(ctx context.Context, workspace string, id uuid.UUID,
 	if err := s.signRateLimit(ctx, d); err != nil {
 		return nil, err
 	}
-	if d.rateLimit != nil {
+	if d.rateLimit != nil || d.typ == jwks.TypeAccessToken {
 		return d, s.refuseLong(d)
 	}
 	return d, nil

@@ -151,6 +151,9 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 		if w.Policy.Expiry == store.ExpiryByClaim {
 			w.Policy.Expiry = ""
 		}
+		if w.Policy.TokenType == string(jwks.TypeJWT) {
+			w.Policy.TokenType = ""
+		}
 		if unchanged(&old, w) {
 			return errUnchanged
 		}

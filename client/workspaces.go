@@ -57,7 +57,8 @@ type Policy struct {
 	PortalNeverExpires bool           `json:"portal_never_expires,omitempty"`
 	DefaultAudience    []string       `json:"default_audience,omitempty"`
 	Webhook            string         `json:"webhook,omitempty"`
-	Expiry             string         `json:"expiry,omitempty"` // claim (default) or publication
+	Expiry             string         `json:"expiry,omitempty"`     // claim (default) or publication
+	TokenType          string         `json:"token_type,omitempty"` // JWT (default) or at+jwt
 }
 
 // OfferedScope is a scope that keys may have, with its description for customers.

@@ -59,6 +59,8 @@ type Policy struct {
 	Webhook            string   `json:"webhook,omitempty"`          // URL notified before keys expire; empty: none
 	// Expiry is empty if tokens have exp, or ExpiryByPublication.
 	Expiry string `json:"expiry,omitempty"`
+	// TokenType is empty if keys are JWTs, or the jwks.TypeAccessToken (RFC 9068).
+	TokenType string `json:"token_type,omitempty"`
 }
 
 // Forms of expiry. By publication, a token has no exp, and its key's JWK leaves the set at the time.

@@ -17,6 +17,8 @@ var descriptions = map[string]string{
 		"must not contain a secret: all readers of the workspace and of its audit see it",
 	"Policy.expiry": "claim, the default: exp is signed into the token. publication: it is not; the JWK leaves the set at that time, and " +
 		"a change of the time also holds at gateways that know only the set",
+	"Policy.token_type": "The typ of the tokens of new keys: JWT, the default, or at+jwt, with client_id, for strict validators of " +
+		"RFC 9068. Keys with at+jwt always have an expiry; requires that policy.expiry is claim",
 	"OfferedScope.description": "Permissions of the scope, for customers to read",
 	"OIDC.owner_claim":         "Claim that names the owner; required except in the workspace burnkey, where only operators log in",
 	"OIDC.operator_claim":      "Claim that makes a person an operator",

@@ -22,7 +22,7 @@ type quickMinter struct {
 	unsigned bool
 }
 
-func (m *quickMinter) Mint(ctx context.Context, _ mint.Asker, claims func() ([]byte, error)) (mint.Minted, error) {
+func (m *quickMinter) Mint(ctx context.Context, _ mint.Asker, claims func() (mint.Claims, error)) (mint.Minted, error) {
 	m.mu.Lock()
 	err, before, unsigned := m.err, m.before, m.unsigned
 	m.mu.Unlock()
@@ -46,10 +46,14 @@ func (m *quickMinter) Mint(ctx context.Context, _ mint.Asker, claims func() ([]b
 		return mint.Minted{Key: key}, err
 	}
 	payload, err := claims()
+	header := testkit.Header
+	if payload.Type == jwks.TypeAccessToken {
+		header = testkit.AccessHeader
+	}
 	if err != nil {
 		return mint.Minted{}, err
 	}
-	token := jwks.Token(testkit.Sign(private, testkit.Header(key.KID().String()), string(payload)))
+	token := jwks.Token(testkit.Sign(private, header(key.KID().String()), string(payload.Payload)))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.minted = append(m.minted, token)

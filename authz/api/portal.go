@@ -22,6 +22,7 @@ type Policy struct {
 	DefaultAudience    []string       `json:"default_audience,omitempty" nullable:"false" maxItems:"16"`
 	Webhook            string         `json:"webhook,omitempty" is:"url"`
 	Expiry             string         `json:"expiry,omitempty" enum:"claim,publication"`
+	TokenType          string         `json:"token_type,omitempty" enum:"JWT,at+jwt"`
 }
 
 // OfferedScope is a scope that keys may have, and OIDC an OpenID provider for logins to the portal, as stored.

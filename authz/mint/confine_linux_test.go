@@ -259,13 +259,13 @@ func TestGivesWayFromTheStart(t *testing.T) {
 
 // If a process ends early, the error has its exit status.
 func TestOneKeyTellsTheStatus(t *testing.T) {
-	if _, err := oneKey(exec.Command(self+"-missing", "x"), nil); err == nil {
+	if _, err := oneKey(exec.Command(self+"-missing", "x"), Claims{}); err == nil {
 		t.Error("a program that is missing was run")
 	}
 	var exit *exec.ExitError
 	m := newMinter(t, Options{})
 	m.binary = role(t, "crash")
-	if _, err := oneKey(m.command(t.Context()), nil); !errors.As(err, &exit) || exit.ExitCode() != 2 {
+	if _, err := oneKey(m.command(t.Context()), Claims{}); !errors.As(err, &exit) || exit.ExitCode() != 2 {
 		t.Errorf("got %v", err)
 	}
 }

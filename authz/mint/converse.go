@@ -1,24 +1,19 @@
 package mint
 
 import (
-	"bytes"
-	"crypto"
+	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
-
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
 
 	"github.com/burnkey/burnkey/authz/mint/burn"
 	"github.com/burnkey/burnkey/jwks"
 )
 
 // converse makes a minting process generate one key and, unless the payload is empty, sign it. It checks the
-// whole answer: the form of the key and of the token, the token's payload and its signature.
-func converse(from io.Reader, to io.Writer, payload []byte) (Minted, error) {
+// whole answer: the form of the key and of the token, and its signature.
+func converse(from io.Reader, to io.Writer, claims Claims) (Minted, error) {
 	request := byte(burn.Sign)
-	if len(payload) == 0 {
+	if len(claims.Payload) == 0 {
 		request = burn.Tombstone
 	}
 	if _, err := to.Write([]byte{request}); err != nil {
@@ -29,9 +24,9 @@ func converse(from io.Reader, to io.Writer, payload []byte) (Minted, error) {
 		return Minted{}, err
 	}
 	minted := Minted{Key: p.key}
-	if len(payload) > 0 {
+	if len(claims.Payload) > 0 {
 		var err error
-		if minted.Token, err = p.token(payload); err != nil {
+		if minted.Token, err = p.token(claims); err != nil {
 			return Minted{}, err
 		}
 	}
@@ -41,7 +36,7 @@ func converse(from io.Reader, to io.Writer, payload []byte) (Minted, error) {
 	return minted, nil
 }
 
-// process is the parent's view of a minting process. It implements crypto.Signer.
+// process is the parent's view of a minting process.
 type process struct {
 	from io.Reader
 	to   io.Writer
@@ -57,14 +52,8 @@ func (p *process) readKey() (err error) {
 	return err
 }
 
-// Public implements crypto.Signer.
-func (p *process) Public() crypto.PublicKey { return p.key.PublicKey() }
-
-// Sign implements crypto.Signer for SHA-256. It works only once.
-func (p *process) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if opts.HashFunc() != crypto.SHA256 {
-		return nil, fmt.Errorf("cannot sign %s", opts.HashFunc())
-	}
+// sign works only once.
+func (p *process) sign(digest []byte) ([]byte, error) {
 	if _, err := p.to.Write(digest); err != nil {
 		return nil, errors.New("the minting process closed its input")
 	}
@@ -75,23 +64,17 @@ func (p *process) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]by
 	return signature, nil
 }
 
-func (p *process) token(payload []byte) (jwks.Token, error) {
-	head := jws.NewHeaders()
-	for name, value := range map[string]string{jws.KeyIDKey: p.key.KID().String(), jws.TypeKey: "JWT"} {
-		if err := head.Set(name, value); err != nil {
-			return "", err
-		}
-	}
-	token, err := jws.Sign(payload, jws.WithKey(jwa.RS256, p, jws.WithProtectedHeaders(head)))
+func (p *process) token(claims Claims) (jwks.Token, error) {
+	input := jwks.SigningInput(claims.Type, p.key.KID(), claims.Payload)
+	digest := sha256.Sum256([]byte(input))
+	signature, err := p.sign(digest[:])
 	if err != nil {
 		return "", err
 	}
-	parsed, err := jwks.Parse(string(token))
+	token := jwks.NewToken(input, signature)
+	parsed, err := jwks.Parse(token.Reveal())
 	if err != nil {
 		return "", err
 	}
-	if !bytes.Equal(parsed.Payload, payload) {
-		return "", errors.New("the token has another payload")
-	}
-	return jwks.Token(token), parsed.Check(p.key)
+	return token, parsed.Check(p.key)
 }

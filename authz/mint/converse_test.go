@@ -66,7 +66,7 @@ func TestConverseBelievesNoLie(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var asked bytes.Buffer
-			minted, err := converse(bytes.NewReader(slices.Concat(test.says...)), &asked, []byte(test.payload))
+			minted, err := converse(bytes.NewReader(slices.Concat(test.says...)), &asked, Claims{Payload: []byte(test.payload)})
 			if test.accepted {
 				if err != nil || minted.Key != mine.key || (minted.Token != "") != (test.payload != "") {
 					t.Fatalf("got %v, %v", minted, err)
@@ -98,7 +98,7 @@ func (d *deaf) Write(p []byte) (int, error) {
 
 func TestConverseWithTheDeaf(t *testing.T) {
 	for hears := range 2 {
-		if minted, err := converse(bytes.NewReader(pairs()[0].key.Modulus()), &deaf{hears}, []byte("{}")); err == nil {
+		if minted, err := converse(bytes.NewReader(pairs()[0].key.Modulus()), &deaf{hears}, Claims{Payload: []byte("{}")}); err == nil {
 			t.Errorf("hearing %d times it made %v", hears, minted)
 		}
 	}

@@ -92,8 +92,8 @@ func newMinter(t *testing.T, o Options) *Minter {
 }
 
 // says returns claims for Mint.
-func says(payload string) func() ([]byte, error) {
-	return func() ([]byte, error) { return []byte(payload), nil }
+func says(payload string) func() (Claims, error) {
+	return func() (Claims, error) { return Claims{Payload: []byte(payload)}, nil }
 }
 
 // pair is a key pair of the tests. A real key pair never leaves package burn.

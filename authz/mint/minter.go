@@ -84,11 +84,17 @@ func New(o Options) (*Minter, error) {
 	return m, nil
 }
 
-// Mint makes a key and a token with the payload that claims returns, a JSON object that is signed byte for
-// byte. Workspaces and their owners take turns: when the turn comes, Mint calls claims and then generates the
-// key pair, so that times in the payload are those of the minting. With nil claims, it makes a tombstone.
+// Claims are what a token says: a JSON object that is signed byte for byte, and the type of the token.
+type Claims struct {
+	Type    jwks.TokenType
+	Payload []byte
+}
+
+// Mint makes a key and a token with the payload and the type that claims returns. Workspaces and their owners take
+// turns: when the turn comes, Mint calls claims and then generates the key pair, so that times in the payload are those
+// of the minting. With nil claims, it makes a tombstone.
 // Errors: *BusyError, ErrFailed, the context's cause, and those of claims.
-func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, error)) (minted Minted, err error) {
+func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() (Claims, error)) (minted Minted, err error) {
 	defer spans.Start(&ctx, "mint", &err)()
 	start := time.Now()
 	if err := m.acquire(ctx, asker); err != nil {
@@ -97,19 +103,19 @@ func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, e
 	defer m.queue.Release()
 	m.metrics.wait.Observe(time.Since(start).Seconds())
 
-	var payload []byte
+	var said Claims
 	if claims != nil {
-		if payload, err = claims(); err != nil {
+		if said, err = claims(); err != nil {
 			return Minted{}, err
 		}
-		if len(payload) == 0 { // it would request a tombstone
+		if len(said.Payload) == 0 { // it would request a tombstone
 			return Minted{}, fmt.Errorf("%w: there are no claims", ErrFailed)
 		}
 	}
 	m.metrics.running.Inc()
 	defer m.metrics.running.Dec()
 	start = time.Now()
-	minted, err = m.run(ctx, payload)
+	minted, err = m.run(ctx, said)
 	if err != nil {
 		m.metrics.failed(err)
 		return Minted{}, err
@@ -146,7 +152,7 @@ func (m *Minter) retryAfter(turns int) time.Duration {
 	return max(time.Second, (all / time.Duration(m.options.Workers)).Round(time.Second))
 }
 
-func (m *Minter) run(ctx context.Context, payload []byte) (_ Minted, err error) {
+func (m *Minter) run(ctx context.Context, claims Claims) (_ Minted, err error) {
 	defer spans.Start(&ctx, "mint.process", &err)()
 	deadline, cancel := context.WithTimeout(ctx, m.options.Deadline)
 	defer cancel()
@@ -154,7 +160,7 @@ func (m *Minter) run(ctx context.Context, payload []byte) (_ Minted, err error) 
 	// before.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	minted, err := oneKey(m.command(deadline), payload)
+	minted, err := oneKey(m.command(deadline), claims)
 	switch {
 	case err == nil:
 		return minted, nil
@@ -173,7 +179,7 @@ func (m *Minter) command(ctx context.Context) *exec.Cmd {
 
 // oneKey runs a minting process. It lowers the process's priority right away, since the process needs some
 // milliseconds before it can do so itself.
-func oneKey(cmd *exec.Cmd, payload []byte) (Minted, error) {
+func oneKey(cmd *exec.Cmd, claims Claims) (Minted, error) {
 	to, err := cmd.StdinPipe()
 	if err != nil {
 		return Minted{}, err
@@ -186,7 +192,7 @@ func oneKey(cmd *exec.Cmd, payload []byte) (Minted, error) {
 		return Minted{}, err
 	}
 	burn.GiveWay(cmd.Process.Pid) // the pid is not reused before Wait returns
-	minted, err := converse(from, to, payload)
+	minted, err := converse(from, to, claims)
 	if err != nil {
 		_ = cmd.Process.Kill()
 	}

@@ -27,8 +27,8 @@ func TestMint(t *testing.T) {
 	const payload = ` { "z":1, "a" : "é<&>\u00e9\/", "n":1.50e1 } `
 	m := newMinter(t, Options{})
 	kids := make(map[jwks.KID]bool)
-	for range 2 {
-		minted, err := m.Mint(t.Context(), Asker{Workspace: "acme"}, says(payload))
+	for _, typ := range []jwks.TokenType{jwks.TypeJWT, jwks.TypeAccessToken} {
+		minted, err := m.Mint(t.Context(), Asker{Workspace: "acme"}, func() (Claims, error) { return Claims{typ, []byte(payload)}, nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,14 +36,14 @@ func TestMint(t *testing.T) {
 			t.Error("two mintings, one key")
 		}
 		kids[minted.Key.KID()] = true
-		testToken(t, minted, payload)
+		testToken(t, minted, typ, payload)
 	}
 	if metrics := testutil.CollectAndCount(m.metrics.duration); metrics != 1 || m.typical.Load() <= 0 {
 		t.Error("the duration was not noted")
 	}
 }
 
-func testToken(t *testing.T, minted Minted, payload string) {
+func testToken(t *testing.T, minted Minted, typ jwks.TokenType, payload string) {
 	t.Helper()
 	parts := strings.Split(minted.Token.Reveal(), ".")
 	if len(parts) != 3 {
@@ -51,7 +51,7 @@ func testToken(t *testing.T, minted Minted, payload string) {
 	}
 	header, body, sig := decode(t, parts[0]), decode(t, parts[1]), decode(t, parts[2])
 	kid := minted.Key.KID().String()
-	if want := `{"alg":"RS256","kid":"` + kid + `","typ":"JWT"}`; string(header) != want {
+	if want := `{"alg":"RS256","kid":"` + kid + `","typ":"` + string(typ) + `"}`; string(header) != want {
 		t.Errorf("header %s, want %s", header, want)
 	}
 	if string(body) != payload {
@@ -107,10 +107,10 @@ func TestMintErrors(t *testing.T) {
 	refused := errors.New("refused")
 	for _, test := range []struct {
 		name, binary string
-		claims       func() ([]byte, error)
+		claims       func() (Claims, error)
 		want         error
 	}{
-		{"claims fail", "", func() ([]byte, error) { return nil, refused }, refused},
+		{"claims fail", "", func() (Claims, error) { return Claims{}, refused }, refused},
 		{"empty claims make no tombstone", "", says(""), ErrFailed},
 		{"claims too long for a token", "", says(strings.Repeat(" ", 64<<10)), ErrFailed},
 		{"no binary", t.TempDir() + "/none", nil, ErrFailed},
@@ -140,7 +140,7 @@ func TestMintSurvivesAPanicOfClaims(t *testing.T) {
 	m := newMinter(t, Options{Workers: 1})
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = m.Mint(t.Context(), Asker{Workspace: "acme"}, func() ([]byte, error) { panic("of the caller's") })
+		_, _ = m.Mint(t.Context(), Asker{Workspace: "acme"}, func() (Claims, error) { panic("of the caller's") })
 	}()
 	idle(t, m.queue)
 }

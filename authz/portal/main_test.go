@@ -178,7 +178,7 @@ type press struct {
 	tokens []jwks.Token
 }
 
-func (p *press) Mint(_ context.Context, _ mint.Asker, claims func() ([]byte, error)) (mint.Minted, error) {
+func (p *press) Mint(_ context.Context, _ mint.Asker, claims func() (mint.Claims, error)) (mint.Minted, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.panics && claims != nil {
@@ -195,7 +195,7 @@ func (p *press) Mint(_ context.Context, _ mint.Asker, claims func() ([]byte, err
 		p.late()
 	}
 	payload, err := claims()
-	token := jwks.Token(testkit.Sign(nil, testkit.Header(key.KID().String()), string(payload)))
+	token := jwks.Token(testkit.Sign(nil, testkit.Header(key.KID().String()), string(payload.Payload)))
 	p.tokens = append(p.tokens, token)
 	return mint.Minted{Key: key, Token: token}, err
 }

@@ -34,6 +34,7 @@ func policyRows(p *client.Policy) [][]string {
 		{"longest lifetime", lifeOr(p.MaxExpiresIn, authz.MaxExpiresIn)},
 		{"default lifetime", lifeOr(p.DefaultExpiresIn, min(authz.DefaultExpiresIn, cmp.Or(p.MaxExpiresIn, authz.MaxExpiresIn)))},
 		{"expiry", map[bool]string{true: "by publication", false: "signed"}[p.Expiry == "publication"]},
+		{"token type", cmp.Or(p.TokenType, "JWT")},
 		{"expiry in portal", map[bool]string{true: "optional", false: "required"}[p.PortalNeverExpires]},
 		{"keys per owner", many},
 		{"default audience", cmp.Or(strings.Join(p.DefaultAudience, " "), "all of them")},

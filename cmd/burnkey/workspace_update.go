@@ -131,6 +131,8 @@ func workspaceSettings() (settings []*setting) {
 	add("keys-per-owner", "policy.keys_per_owner", number, "active keys that one owner may have; 0: any number")
 	add("expiry", "policy.expiry", text,
 		"`FORM` of expiry: claim (default: exp is signed) or publication (the JWK leaves the set at its time)")
+	add("token-type", "policy.token_type", text,
+		"`TYPE` of the tokens of its keys: JWT (default) or at+jwt (RFC 9068 access tokens, which always expire)")
 	add("default-audience", "policy.default_audience", list, "audience of keys issued without one; may be repeated (default all audiences)")
 	add("webhook", "policy.webhook", text, "https `URL` that receives a message before a key expires")
 
