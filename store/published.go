@@ -15,8 +15,8 @@ type PublishedStore interface {
 	// not grow with the set of keys. Errors: ErrNotFound, ErrDamaged.
 	Published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
 		version uint64, unsigned jwks.Unsigned, err error)
-	// Tombstone returns the published key that CreateWorkspace was given. It may scan all keys of the
-	// workspace. Errors: ErrNotFound, ErrDamaged.
+	// Tombstone returns the published key that CreateWorkspace was given: it is neither a key's nor a signer's. It may
+	// scan all keys of the workspace. Errors: ErrNotFound, ErrDamaged.
 	Tombstone(ctx context.Context, workspace string) (jwks.Key, error)
 	// Changes returns up to `limit` changes after the version `after`, with their unsigned parts, oldest first
 	// and without a gap. The list can be empty, and so can a change. Errors: ErrNotFound, ErrDamaged.

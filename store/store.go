@@ -138,6 +138,7 @@ type Store interface {
 
 	PublishedStore
 	RotationStore
+	SignerStore
 	SessionStore
 	UsageStore
 	LimitStore

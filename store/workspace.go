@@ -61,6 +61,8 @@ type Policy struct {
 	Expiry string `json:"expiry,omitempty"`
 	// TokenType is empty if keys are JWTs, or the jwks.TypeAccessToken (RFC 9068).
 	TokenType string `json:"token_type,omitempty"`
+	// Exchange says whether keys can be exchanged for access tokens.
+	Exchange Exchange `json:"exchange,omitzero"`
 }
 
 // Forms of expiry. By publication, a token has no exp, and its key's JWK leaves the set at the time.

@@ -19,9 +19,10 @@ const (
 	beginStream    = `SET LOCAL statement_timeout = 0`
 	selectJWKs     = `SELECT kid, n, attributes FROM jwks WHERE workspace = $1 ORDER BY kid`
 	selectVersions = `SELECT id, version, fingerprint FROM workspaces`
-	// selectTombstone finds the tombstone, which is the only JWK without a record.
+	// selectTombstone finds the tombstone, which is the only JWK without a record or a signer.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = $1 AND NOT EXISTS (
-		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) LIMIT 1`
+		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) AND NOT EXISTS (
+		SELECT 1 FROM signers WHERE signers.workspace = jwks.workspace AND signers.kid = jwks.kid) LIMIT 1`
 	// stallTimeout is how long a stream waits for its next row.
 	stallTimeout = 30 * time.Second
 )

@@ -18,9 +18,10 @@ const (
 	selectVersion = `SELECT version FROM workspaces WHERE id = ?`
 	selectKIDs    = `SELECT workspace, kid FROM jwks WHERE workspace = ?`
 	selectJWKs    = `SELECT kid, n, attributes FROM jwks WHERE workspace = ? ORDER BY kid`
-	// selectTombstone finds the tombstone, which is the only JWK without a record.
+	// selectTombstone finds the tombstone, which is the only JWK without a record or a signer.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = ? AND NOT EXISTS (
-		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) LIMIT 1`
+		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) AND NOT EXISTS (
+		SELECT 1 FROM signers WHERE signers.workspace = jwks.workspace AND signers.kid = jwks.kid) LIMIT 1`
 	selectChanges = `SELECT version, added, removed, unsigned FROM changes WHERE workspace = ? AND version > ?
 		ORDER BY version LIMIT ?`
 	deleteChanges = `DELETE FROM changes WHERE workspace = ? AND version IN (SELECT version FROM changes
@@ -42,7 +43,8 @@ var (
 	}
 	readQueries = []string{
 		selectWorkspace, selectKey, selectKeyIdempotency, selectVersion, selectChanges, selectDue,
-		selectNextDue, selectSession, selectLogo, countActive, countGrace, rows.SelectCaller, rows.SelectMaker, rows.SelectMadeBy,
+		selectNextDue, selectForExchange,
+		selectSession, selectLogo, countActive, countGrace, rows.SelectCaller, rows.SelectMaker, rows.SelectMadeBy,
 	}
 )
 

@@ -136,6 +136,27 @@ func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
 		_, _, err := e.LimitSets(ctx, k.Workspace, jwks.OnPlan, "", 10)
 		return err
 	}
+	calls["Signers"] = func(ctx context.Context) error {
+		_, err := e.Signers(ctx, k.Workspace)
+		return err
+	}
+	calls["SignersDue"] = func(ctx context.Context) error {
+		_, err := e.SignersDue(ctx, now, 10)
+		return err
+	}
+	calls["RemoveSigners"] = func(ctx context.Context) error {
+		_, _, err := e.RemoveSigners(ctx, k.Workspace, now)
+		return err
+	}
+	calls["EndSigners"] = func(ctx context.Context) error { return e.EndSigners(ctx, k.Workspace, []jwks.KID{k.KID}, now, now) }
+	calls["Exchanging"] = func(ctx context.Context) error {
+		_, err := e.Exchanging(ctx, 10)
+		return err
+	}
+	calls["KeyForExchange"] = func(ctx context.Context) error {
+		_, _, err := e.KeyForExchange(ctx, k.Workspace, k.KID)
+		return err
+	}
 	calls["Ping"] = e.Ping
 	return calls
 }

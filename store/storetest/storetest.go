@@ -32,6 +32,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"revocation", revokeTests},
 		{"rotation", rotationTests},
 		{"retirement", dueTests},
+		{"signers", signerTests},
 		{"an owner's limit", limitTests},
 		{"terms", termTests},
 		{"authority", authorityTests},
