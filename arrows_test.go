@@ -46,7 +46,8 @@ var arrows = map[string]arrow{
 	"store": {imports: []string{"jwks"}},
 	"authz": {
 		imports: []string{
-			"jwks", "store", "publish", "authz/mint", "authz/turns", "internal/logs", "internal/loop", "internal/pace", "internal/spans",
+			"jwks", "store", "publish", "authz/mint", "authz/sign", "authz/sign/shift", "authz/turns", "internal/logs", "internal/loop",
+			"internal/pace", "internal/spans",
 		},
 		tests: []string{"store/sqlite", "store/storetest"}, forbidden: http,
 	},

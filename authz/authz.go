@@ -74,6 +74,8 @@ type Service struct {
 	budgets   pace.Limiter              // limits each caller's changes
 	running   running
 	conflicts conflicts
+	shifts    shifts
+	exchanges *exchanges
 }
 
 // New makes a Service.
@@ -88,6 +90,8 @@ func New(o Options) *Service {
 	atOnce := max(2, runtime.GOMAXPROCS(0)) // leaves half of SQLite's read connections to others
 	s.reads = newReads(atOnce, "reads", o.Store.Standing, o.Log, o.Metrics)
 	s.removals = newReads(2, "removal_reads", o.Store.Standing, o.Log, o.Metrics)
+	s.shifts.wake = make(chan struct{}, 1)
+	s.exchanges = newExchanges(o.Metrics, s.signingKeys)
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -44,6 +44,7 @@ func (e *InputError) policy(w *store.Workspace, local bool) {
 	if p.Webhook != "" {
 		e.remote("policy.webhook", p.Webhook, RuleNotURL, local)
 	}
+	e.exchange(w)
 	if w.ID == Home && p.Expiry != "" {
 		e.Add("policy.expiry", RuleManagementKey, "workspace", Home)
 	}
@@ -63,6 +64,36 @@ func (e *InputError) tokenType(w *store.Workspace) {
 		e.Add("policy.token_type", RuleManagementKey, "workspace", Home)
 	case p.Expiry != "":
 		e.Add("policy.token_type", RuleAccessTokensExpire)
+	}
+}
+
+// Limits of an exchange, in seconds and tokens.
+const (
+	MinTokenLife     = 60
+	MaxTokenLife     = 3600 // also the default of policy.exchange.max_expires_in
+	DefaultTokenLife = 600
+	MinCacheAge      = 5
+	MaxCacheAge      = 3600
+	DefaultCacheAge  = 60
+	DefaultPerMinute = 600
+	MaxPerMinute     = 60000
+)
+
+// exchange checks the exchange of a policy. Management keys are never exchanged.
+func (e *InputError) exchange(w *store.Workspace) {
+	x := &w.Policy.Exchange
+	outside := func(value, least, most int64) bool { return value != 0 && (value < least || value > most) }
+	if outside(x.MaxExpiresIn, MinTokenLife, MaxTokenLife) {
+		e.Add("policy.exchange.max_expires_in", RuleSecondsOutOfRange, "min", MinTokenLife, "max", MaxTokenLife)
+	}
+	if outside(x.MaxCacheAge, MinCacheAge, MaxCacheAge) {
+		e.Add("policy.exchange.max_cache_age", RuleSecondsOutOfRange, "min", MinCacheAge, "max", MaxCacheAge)
+	}
+	if outside(int64(x.PerMinute), 1, MaxPerMinute) {
+		e.Add("policy.exchange.per_minute", RuleOutOfRange, "min", 1, "max", MaxPerMinute)
+	}
+	if w.ID == Home && x.Enabled {
+		e.Add("policy.exchange.enabled", RuleManagementKey, "workspace", Home)
 	}
 }
 

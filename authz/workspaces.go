@@ -178,6 +178,9 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 	if errors.Is(err, errUnchanged) {
 		kept, err = old, nil
 	}
+	if kept.Policy.Exchange != old.Policy.Exchange {
+		s.shifts.rouse()
+	}
 	if err != nil || kept.Settings.IsDefault() && old.Settings.IsDefault() {
 		return kept, refusedEnvironment(err)
 	}

@@ -59,6 +59,15 @@ type Policy struct {
 	Webhook            string         `json:"webhook,omitempty"`
 	Expiry             string         `json:"expiry,omitempty"`     // claim (default) or publication
 	TokenType          string         `json:"token_type,omitempty"` // JWT (default) or at+jwt
+	Exchange           Exchange       `json:"exchange,omitzero"`
+}
+
+// Exchange says whether and how keys can be exchanged for access tokens. For 0, the server uses its own default.
+type Exchange struct {
+	Enabled      bool  `json:"enabled,omitempty"`
+	MaxExpiresIn int64 `json:"max_expires_in,omitempty"` // of an access token
+	MaxCacheAge  int64 `json:"max_cache_age,omitempty"`  // of the published set in clients
+	PerMinute    int   `json:"per_minute,omitempty"`     // access tokens for one key
 }
 
 // OfferedScope is a scope that keys may have, with its description for customers.

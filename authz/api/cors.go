@@ -31,7 +31,7 @@ func forAnyOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 		head["Access-Control-Allow-Origin"], head["Access-Control-Expose-Headers"] = anyOrigin, exposed
 		if r.Method == http.MethodOptions {
 			head["Access-Control-Allow-Methods"] = readMethods
-			if strings.HasSuffix(r.URL.Path, revokePath) {
+			if strings.HasSuffix(r.URL.Path, revokePath) || strings.HasSuffix(r.URL.Path, tokenPath) {
 				head["Access-Control-Allow-Methods"] = revokeMethods
 			}
 			head["Access-Control-Allow-Headers"], head["Access-Control-Max-Age"] = askedWith, preflightAge

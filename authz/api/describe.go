@@ -20,9 +20,16 @@ var descriptions = map[string]string{
 	"Policy.token_type": "The typ of the tokens of new keys: JWT, the default, or at+jwt, with client_id, for strict validators of " +
 		"RFC 9068. Keys with at+jwt always have an expiry; requires that policy.expiry is claim",
 	"OfferedScope.description": "Permissions of the scope, for customers to read",
-	"OIDC.owner_claim":         "Claim that names the owner; required except in the workspace burnkey, where only operators log in",
-	"OIDC.operator_claim":      "Claim that makes a person an operator",
-	"OIDC.operator_value":      "A value that this claim must be or contain",
+	"OAuthError.error":         "The error code of RFC 6749 section 5.2 or RFC 8693 section 2.2.2",
+	"Policy.exchange":          "How keys can be exchanged for access tokens",
+	"Exchange.enabled":         "Whether POST …/token exchanges keys; default false",
+	"Exchange.max_expires_in":  "Longest lifetime of an access token in seconds, 60 to 3600; 0: 3600",
+	"Exchange.max_cache_age": "Seconds for which clients of the workspace may cache its set, 5 to 3600; 0: 60. A new signing key is " +
+		"published longer ahead of its first signature",
+	"Exchange.per_minute": "Access tokens that one key gets from one server in a minute; 0: 600",
+	"OIDC.owner_claim":    "Claim that names the owner; required except in the workspace burnkey, where only operators log in",
+	"OIDC.operator_claim": "Claim that makes a person an operator",
+	"OIDC.operator_value": "A value that this claim must be or contain",
 	"NewPortalSession.role": "Default: owner. An operator, one of the producer's own staff, sees the keys of all owners. Only the scope " +
 		"admin may make one; in the workspace burnkey, where operators manage all workspaces, only a key that is not tied to a workspace",
 	"NewPortalSession.owner":          "The owner whose keys it shows; required for an owner, absent for an operator",
@@ -116,9 +123,10 @@ var common = map[string]string{
 var schemaTexts = map[string]string{
 	"Actor": "The caller or person that did it", "Field": "An invalid field of the input", "OfferedScope": "A scope that keys may have",
 	"Policy": "Limits of the workspace's keys", "Portal": "How the workspace's page looks, and how people log in to it",
-	"OIDC":    "An OpenID provider for logins to the portal",
-	"Ceiling": "Values set by the producer, which the key's owner cannot exceed in the portal",
-	"JWK":     "A public key (RFC 7517)", "Key": "A key, without its token",
+	"Exchange": "The exchange of keys for access tokens",
+	"OIDC":     "An OpenID provider for logins to the portal",
+	"Ceiling":  "Values set by the producer, which the key's owner cannot exceed in the portal",
+	"JWK":      "A public key (RFC 7517)", "Key": "A key, without its token",
 	"EnvironmentRef": "An environment of a workspace",
 	"KeyState":       "The part of a key that is shown without the scope keys:read",
 	"Workspace":      "A workspace", "WorkspaceState": "The part of a workspace that is shown without the scope workspaces:read",

@@ -36,6 +36,9 @@ var (
 	jwkSet    = ofType[JWKSet](jwks.MediaType)
 	metadata  = ofType[Metadata]("application/json")
 
+	accessToken = ofType[AccessToken]("application/json")
+	oauthError  = ofType[OAuthError]("application/json")
+
 	tokenRevocation = ofType[TokenRevocation]("application/json")
 
 	tokenLimits = ofType[TokenLimits]("application/json")

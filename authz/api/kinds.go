@@ -69,6 +69,8 @@ var (
 	kindAddressReaders = kind("too_many_readers_from_address", http.StatusTooManyRequests, "Too many readers from this address")
 	kindReaders        = kind("too_many_readers", http.StatusServiceUnavailable, "Too many readers")
 	kindMinting        = kind("minting_busy", http.StatusServiceUnavailable, "Too many keys are being made")
+	kindExchanges      = kind("exchange_busy", http.StatusServiceUnavailable, "Too many exchanges in progress")
+	kindNoSigner       = kind("no_signing_key", http.StatusServiceUnavailable, "Signing key not usable yet")
 	kindReads          = kind("reads_busy", http.StatusServiceUnavailable, "Too many lists and searches in progress")
 	kindTooSlow        = kind("search_too_slow", http.StatusServiceUnavailable, "Search took too long")
 	kindNoSet          = kind("set_unreadable", http.StatusServiceUnavailable, "Published set can't be read")

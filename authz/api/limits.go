@@ -54,12 +54,15 @@ var limits = map[string]limit{
 	"key":        {pattern: keyPattern, words: "the id of a key"},
 	"limit":      {pattern: authz.LimitNamePattern, words: "1 to 32 characters of a-z, 0-9 and -, not beginning with -"},
 	"lifetime":   {most: authz.MaxExpiresIn},
+	"hour":       {most: authz.MaxTokenLife},
+	"per minute": {most: authz.MaxPerMinute},
 	"reporter":   {min: 1, max: authz.MaxReporter, pattern: "^[!-~]*$", words: "of visible ASCII characters without space"},
 }
 
 // storedLimits has the limits of members whose types are in package store and have no such tags.
 var storedLimits = map[string]string{
 	"OfferedScope.name": "scope", "OfferedScope.description": "text",
+	"Exchange.max_expires_in": "hour", "Exchange.max_cache_age": "hour", "Exchange.per_minute": "per minute",
 	"OIDC.issuer": "url", "OIDC.client_id": "text", "OIDC.owner_claim": "text", "OIDC.operator_claim": "text", "OIDC.operator_value": "text",
 }
 

@@ -83,10 +83,20 @@ type (
 	PolicyPatch Policy
 	PortalPatch Portal
 	OIDCPatch   OIDC
+
+	ExchangePatch Exchange
 )
 
 // TransformSchema implements huma.SchemaTransformer.
-func (*PolicyPatch) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return merging(s) }
+func (*PolicyPatch) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Properties["exchange"].Ref = r.Schema(reflect.TypeFor[ExchangePatch](), true, "").Ref
+	return merging(s)
+}
+
+// TransformSchema implements huma.SchemaTransformer.
+func (*ExchangePatch) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return merging(s)
+}
 
 // TransformSchema implements huma.SchemaTransformer.
 func (*PortalPatch) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {

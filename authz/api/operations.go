@@ -106,6 +106,11 @@ var operations = map[string]struct{ tag, description string }{
 		tagPublic, "The holder of a token may revoke it, without another credential. 200 also for a text that is not a token of a key of the " +
 			"workspace: status says which.",
 	},
+	"exchange-key": {
+		tagPublic, "RFC 6749 section 4.4, RFC 7523 and RFC 8693. The access token is a JWT of some minutes (RFC 9068), signed by a key of " +
+			"the workspace's set. It can have fewer scopes and audiences than the key, but never more, and never outlives it. 404 unless " +
+			"policy.exchange.enabled. 503 with Retry-After until a signing key is usable.",
+	},
 
 	"token-limits": {
 		tagPublic, "The holder of a token (Authorization: Bearer TOKEN) sees the limits of its key, its plan and its owner. A gateway reports " +
@@ -172,7 +177,11 @@ func addExamples(op *huma.Operation, id string, of example) {
 			continue
 		}
 		for _, content := range response.Content {
-			if content.Example = of.Response; status >= http.StatusBadRequest {
+			switch content.Example = of.Response; {
+			case status < http.StatusBadRequest:
+			case id == "exchange-key" && status <= http.StatusUnauthorized:
+				content.Example = exampleOAuth(status)
+			default:
 				content.Example = exampleProblem(id, status)
 			}
 		}
@@ -194,9 +203,17 @@ var usual = map[string]*Kind{
 	"create-request 409": kindRequestOpen, "approve-request 409": kindDecided, "decline-request 409": kindDecided,
 	"withdraw-request 409": kindDecided,
 	"changes 429":          kindAddressReaders, "changes 503": kindReaders, "jwks 503": kindNoSet,
-	"feed 503": kindReaders, "feed-set 503": kindNoSet,
+	"exchange-key 503": kindNoSigner,
+	"feed 503":         kindReaders, "feed-set 503": kindNoSet,
 	"create-plan 409": kindPlanExists, "delete-plan 409": kindPlanInUse, "set-limits 409": kindLimitsFull,
 	"readyz 503": kindNotReady,
+}
+
+func exampleOAuth(status int) *OAuthError {
+	if status == http.StatusUnauthorized {
+		return &OAuthError{Code: "invalid_client", Description: "The key is not valid."}
+	}
+	return &OAuthError{Code: "invalid_scope", Description: "The scope must be among those of the key."}
 }
 
 func exampleProblem(id string, status int) *Problem {

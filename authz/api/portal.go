@@ -23,10 +23,13 @@ type Policy struct {
 	Webhook            string         `json:"webhook,omitempty" is:"url"`
 	Expiry             string         `json:"expiry,omitempty" enum:"claim,publication"`
 	TokenType          string         `json:"token_type,omitempty" enum:"JWT,at+jwt"`
+	Exchange           Exchange       `json:"exchange,omitzero"`
 }
 
-// OfferedScope is a scope that keys may have, and OIDC an OpenID provider for logins to the portal, as stored.
+// OfferedScope is a scope that keys may have, Exchange the exchange of keys for access tokens, and OIDC an OpenID provider for
+// logins to the portal, as stored.
 type (
+	Exchange     = store.Exchange
 	OfferedScope = store.OfferedScope
 	OIDC         = store.OIDC
 )

@@ -34,6 +34,8 @@ const (
 type Metadata struct {
 	Issuer                  string   `json:"issuer"`
 	JWKSURI                 string   `json:"jwks_uri"`
+	TokenEndpoint           string   `json:"token_endpoint,omitempty" doc:"Only if the workspace exchanges keys"`
+	TokenAuthMethods        []string `json:"token_endpoint_auth_methods_supported,omitempty" nullable:"false" doc:"As token_endpoint"`
 	RevocationEndpoint      string   `json:"revocation_endpoint"`
 	RevocationAuthMethods   []string `json:"revocation_endpoint_auth_methods_supported" nullable:"false"`
 	IntrospectionEndpoint   string   `json:"introspection_endpoint"`
@@ -70,6 +72,12 @@ func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 	document(h, http.MethodPost, "revoke-token", issuer+revokePath, "Revoke a token by possession (RFC 7009)",
 		answers{200: tokenRevocation, 400: problem, 404: problem, 408: problem, 413: problem, 415: problem, 503: problem},
 		inWorkspace, revokeForm)
+	e.POST(jwks.IssuerPath+":ws"+tokenPath, a.tokenEndpoint)
+	document(h, http.MethodPost, "exchange-key", issuer+tokenPath, "Exchange a key for an access token",
+		answers{
+			200: accessToken, 400: oauthError, 401: oauthError, 404: problem, 408: problem, 413: problem, 415: problem, 429: problem,
+			503: problem,
+		}, inWorkspace, exchangeBody)
 	readable(e, h, a.limitsOfToken, "token-limits", issuer+limitsPath, "The limits of the key itself, and what is left",
 		answers{200: tokenLimits, 401: problem, 403: problem, 404: problem, 429: problem, 503: problem}, inWorkspace, byToken)
 	return sets
@@ -100,12 +108,17 @@ func (a *api) metadata(c echo.Context) error {
 	}
 	issuer := a.service.Issuer(ws)
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
-	return c.JSON(http.StatusOK, Metadata{
+	shown := Metadata{
 		Issuer: issuer, JWKSURI: issuer + jwks.SetPath, RevocationEndpoint: issuer + revokePath,
 		RevocationAuthMethods: []string{"none"}, IntrospectionEndpoint: issuer + introspectPath,
 		IntrospectAuthMethods: []string{"Bearer", "client_secret_basic"}, ResponseTypes: []string{}, GrantTypes: []string{},
 		SubjectTypes: []string{"public"}, IDTokenSigningAlgValues: []string{"RS256"},
-	})
+	}
+	if a.service.Exchanges(ws) {
+		shown.TokenEndpoint, shown.GrantTypes = issuer+tokenPath, []string{grantClient, grantBearer, grantExchange}
+		shown.TokenAuthMethods = []string{"client_secret_basic", "client_secret_post"}
+	}
+	return c.JSON(http.StatusOK, shown)
 }
 
 // revokeToken implements RFC 7009: anyone who has a token may revoke it.

@@ -97,7 +97,7 @@ func (v *visit) policyForm() policyForm {
 // policyVersion returns the version of all settings that this form can change.
 func policyVersion(w *store.Workspace) string {
 	p := w.Policy.Clone() // as a store returns it
-	p.Webhook, p.Expiry, p.TokenType = "", "", ""
+	p.Webhook, p.Expiry, p.TokenType, p.Exchange = "", "", "", store.Exchange{}
 	return version(struct {
 		store.Policy
 		Never bool
@@ -123,7 +123,8 @@ func savePolicy(v *visit) error {
 		}
 	}
 	err := v.change(typed.Version, policyVersion, func(w *store.Workspace) {
-		next.Webhook, next.Expiry, next.TokenType = w.Policy.Webhook, w.Policy.Expiry, w.Policy.TokenType
+		next.Webhook, next.Expiry = w.Policy.Webhook, w.Policy.Expiry
+		next.TokenType, next.Exchange = w.Policy.TokenType, w.Policy.Exchange
 		w.Policy, w.AllowNeverExpires = next, typed.Never
 	})
 	return v.settingsSaved(err, "policy", retyped)

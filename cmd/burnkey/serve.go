@@ -33,6 +33,7 @@ type server struct {
 	drainTimeout  time.Duration
 	checkEvery    time.Duration
 	streamReaders int
+	shift         time.Duration // of the exchange
 	// webhookSecretFile contains the secret that signs webhooks. If the flag is empty, webhooks are not signed.
 	webhookSecretFile string
 
@@ -95,6 +96,8 @@ func (s *server) flags(cmd *cobra.Command) {
 	flags.IntVar(&s.streamReaders, "stream-readers", publish.DefaultStreamReaders, "maximum number of readers of the change streams: at "+
 		"most half for one workspace and a tenth for one address; twice as many more are reserved for keys with the scope gateway")
 	intervalFlag(flags, &s.mintDeadline, "mint-deadline", 30*time.Second, "time after which a minting process is killed")
+	intervalFlag(flags, &s.shift, "exchange-shift", time.Hour, "how long a signing key of the exchange is used")
+	_ = flags.MarkHidden("exchange-shift") // only tests need another
 	intervalFlag(flags, &s.drainDelay, "drain-delay", 0,
 		"how long to keep serving after a signal, while /readyz fails: for load balancers that react late")
 	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 30*time.Second, "how long requests in progress may take after the drain delay")
@@ -108,6 +111,9 @@ func (s *server) validate() error {
 	}
 	if s.streamReaders < 10 {
 		return fmt.Errorf("--stream-readers: must be 10 or more")
+	}
+	if s.shift < time.Second {
+		return fmt.Errorf("--exchange-shift: must be 1s or more")
 	}
 	err := cmp.Or(notNegative("drain-delay", s.drainDelay), notNegative("drain-timeout", s.drainTimeout),
 		notNegative("check-every", s.checkEvery), checkAddress("listen", s.listen), s.tracing.validate())

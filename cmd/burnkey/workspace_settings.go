@@ -38,8 +38,17 @@ func policyRows(p *client.Policy) [][]string {
 		{"expiry in portal", map[bool]string{true: "optional", false: "required"}[p.PortalNeverExpires]},
 		{"keys per owner", many},
 		{"default audience", cmp.Or(strings.Join(p.DefaultAudience, " "), "all of them")},
+		{"exchange", exchangeRow(p.Exchange)},
 		{"webhook", cmp.Or(p.Webhook, "none")},
 	}...)
+}
+
+func exchangeRow(x client.Exchange) string {
+	if !x.Enabled {
+		return "off"
+	}
+	return fmt.Sprintf("access tokens of up to %s; sets cached for up to %s; %d a minute for each key",
+		lifeOr(x.MaxExpiresIn, authz.MaxTokenLife), lifeOr(x.MaxCacheAge, authz.DefaultCacheAge), cmp.Or(x.PerMinute, authz.DefaultPerMinute))
 }
 
 func portalRows(w *client.Workspace) [][]string {
