@@ -49,12 +49,12 @@ var list = []kind{
 	},
 	{
 		code: "database_copied", severity: Error,
-		why: "A server refuses it: in a restored backup, keys that were revoked after the backup are valid.",
+		why: "Servers refuse it: it may be a restored backup, in which keys that were revoked later are valid.",
 		do:  "Run burnkey restore on it.",
 	},
 	{
 		code: "schema_newer", severity: Error,
-		why: "This program does not open a database that a newer Burnkey has migrated so that it needs that version.",
+		why: "A newer Burnkey has migrated the database so that this program can't use it.",
 		do:  "Install the newer version, or restore a backup from before the upgrade.",
 	},
 	{
