@@ -94,8 +94,12 @@ var libraries = []library{
 		open: by("go", "keyfunc"), keeps: true, ci: true,
 	},
 	{
-		name: "jwx", page: "jwx.md", set: "a refresh of 5 s", pins: []string{"go github.com/lestrrat-go/jwx/v2"},
+		name: "jwx 2", page: "jwx.md", set: "a refresh of 5 s", pins: []string{"go github.com/lestrrat-go/jwx/v2"},
 		open: by("go", "jwx"), keeps: true, ci: true,
+	},
+	{
+		name: "jwx 3", page: "jwx.md", set: "`WithMinInterval`, `WithMaxInterval`, `WithMaxKeys`",
+		pins: []string{"go github.com/lestrrat-go/jwx/v3"}, open: by("go", "jwx3"), keeps: true,
 	},
 	{
 		name: "jsonwebtoken (Rust)", page: "rust.md", set: "fetch every 5 s", pins: []string{"cargo jsonwebtoken"},

@@ -80,10 +80,24 @@ func TestE2EClients(t *testing.T) {
 	waiting.Wait()
 	m.report(t)
 	if chosen == "all" {
-		text, err := json.MarshalIndent(measurements{time.Now().UTC().Format(time.DateOnly), m.records}, "", "  ")
-		check(t, err)
-		check(t, os.WriteFile(clientsFile, append(text, '\n'), 0o644))
+		m.write(t)
 	}
+}
+
+// write writes the results, in the order of the list.
+func (m *matrix) write(t *testing.T) {
+	t.Helper()
+	all, ordered := measurements{Records: m.records}, measurements{Date: time.Now().UTC().Format(time.DateOnly)}
+	for _, l := range libraries {
+		for _, setting := range l.settings() {
+			if r := all.find(l, setting); r != nil {
+				ordered.Records = append(ordered.Records, r)
+			}
+		}
+	}
+	text, err := json.MarshalIndent(ordered, "", "  ")
+	check(t, err)
+	check(t, os.WriteFile(clientsFile, append(text, '\n'), 0o644))
 }
 
 // ciClients checks the clients that are installed for other tests: each accepts a key, a new key, and refuses forged kids and the
@@ -153,10 +167,8 @@ func (m *matrix) create(t *testing.T, workspace string) {
 func (m *matrix) record(l library, setting string) *record {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, r := range m.records {
-		if r.Client == l.name && r.Setting == setting {
-			return r
-		}
+	if r := (measurements{Records: m.records}).find(l, setting); r != nil {
+		return r
 	}
 	r := &record{Client: l.name, Setting: setting, Version: versions(l.pins)}
 	m.records = append(m.records, r)

@@ -15,7 +15,7 @@ var (
 
 type verifier func(token string) error
 
-var clients = map[string]func() (verifier, error){"go-oidc": goOIDC, "jwx": jwxCache, "keyfunc": keyFunc}
+var clients = map[string]func() (verifier, error){"go-oidc": goOIDC, "jwx": jwxCache, "jwx3": jwx3Cache, "keyfunc": keyFunc}
 
 func main() {
 	open, verify := clients[os.Args[1]], verifier(nil)
