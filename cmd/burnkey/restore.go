@@ -91,10 +91,8 @@ func (r *restore) gather(ctx context.Context, p *restorePlan) error {
 			return fmt.Errorf("--from: %w", err)
 		}
 	}
-	for _, file := range r.audits {
-		if err := p.readAudit(ctx, file); err != nil {
-			return fmt.Errorf("--audit: %w", err)
-		}
+	if err := p.readAudits(ctx, r.audits); err != nil {
+		return fmt.Errorf("--audit: %w", err)
 	}
 	for _, file := range r.states {
 		if err := p.readState(ctx, file); err != nil {

@@ -10,39 +10,46 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/client"
-	"github.com/burnkey/burnkey/jwks"
-	"github.com/burnkey/burnkey/store"
 )
 
-// readAudit reads a list of audit entries.
-func (p *restorePlan) readAudit(ctx context.Context, file string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	entries, err := parseAudit(bytes.TrimPrefix(text, []byte(authz.CSVMark)))
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	slices.SortStableFunc(entries, func(a, b archivedEntry) int { return a.At.Compare(b.At) })
-	for i := range entries {
-		if err := p.readEntry(ctx, &entries[i]); err != nil {
+// readAudits reads lists of audit entries. A later entry can undo what an earlier one did, also one of another list, but not
+// what another source shows.
+func (p *restorePlan) readAudits(ctx context.Context, files []string) error {
+	var entries []archivedEntry
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		some, err := parseAudit(bytes.TrimPrefix(text, []byte(authz.CSVMark)))
+		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
+		entries = append(entries, some...)
+	}
+	slices.SortStableFunc(entries, func(a, b archivedEntry) int { return a.At.Compare(b.At) })
+	audit := newAudited(newRestorePlan(p.store, p.workspaces, p.now))
+	for i := range entries {
+		if err := audit.readEntry(ctx, &entries[i]); err != nil {
+			return err
+		}
+	}
+	for _, found := range audit.all() {
+		p.add(found)
 	}
 	return nil
 }
 
+// auditColumns is the beginning of the header row, with all that parseAuditCSV reads.
+const auditColumns = "at,action,result,key,owner,actor_kind,actor_id,from,detail,"
+
 // parseAudit reads the forms that burnkey audit list and admin cut-audit write.
 func parseAudit(text []byte) ([]archivedEntry, error) {
-	if bytes.HasPrefix(text, []byte("at,action,result,key,")) {
+	if bytes.HasPrefix(text, []byte(auditColumns)) {
 		return parseAuditCSV(text)
 	}
 	var all []archivedEntry
@@ -80,81 +87,4 @@ func parseAuditCSV(text []byte) (all []archivedEntry, err error) {
 		all = append(all, e)
 	}
 	return all, nil
-}
-
-// readEntry adds what an entry says about a key.
-func (p *restorePlan) readEntry(ctx context.Context, e *archivedEntry) error {
-	if e.Key == "" || e.Result != store.ResultOK {
-		return nil
-	}
-	id, ok := store.ParseID(e.Key)
-	if !ok {
-		return fmt.Errorf("invalid id of a key: %q", e.Key)
-	}
-	found, err := p.store.KeysAnywhere(ctx, id, jwks.KID{}, 2)
-	if err != nil {
-		return err
-	}
-	if len(found) == 0 {
-		p.readLost(id, e)
-	}
-	for i := range found {
-		if e.Workspace == "" || e.Workspace == found[i].Workspace {
-			p.readChange(&found[i], e)
-		}
-	}
-	return nil
-}
-
-// readLost adds a key that is not in the restored database, unless it was revoked.
-func (p *restorePlan) readLost(id uuid.UUID, e *archivedEntry) {
-	switch e.Action {
-	case store.ActionKeyIssue:
-		p.add(restored{
-			workspace: e.Workspace, owner: e.Owner, id: id, act: actLost, why: "issued " + stamp(e.At) + ": its token is refused",
-		})
-	case store.ActionKeyRevoke, store.ActionGraceEnd:
-		delete(p.keys, id)
-	}
-}
-
-func (p *restorePlan) readChange(k *store.Key, e *archivedEntry) {
-	switch e.Action {
-	case store.ActionKeyRevoke, store.ActionGraceEnd:
-		p.addKey(k, actRevoke, "revoked "+stamp(e.At), nil)
-	case store.ActionKeyRotate:
-		if k.RotatedTo == uuid.Nil {
-			p.addKey(k, actCheck, "rotated "+stamp(e.At)+": its successor is lost, and it stays valid", nil)
-		}
-	case store.ActionKeyUpdate:
-		if e.At.After(k.UpdatedAt) {
-			p.readUpdate(k, e)
-		}
-	}
-}
-
-// readUpdate adds a suspension, and lists other changes that restrict a key: their exact values are not in all entries.
-func (p *restorePlan) readUpdate(k *store.Key, e *archivedEntry) {
-	var changes map[string]struct{ After json.RawMessage }
-	if json.Unmarshal(e.Detail, &changes) != nil {
-		return
-	}
-	switch string(changes["enabled"].After) {
-	case "false":
-		p.addKey(k, actChange, "suspended "+stamp(e.At), func(k *store.Key) { k.SuspendedAt = e.At })
-		return
-	case "true": // resumed: only this source can have added the suspension
-		if known := p.keys[k.ID]; known != nil && known.act == actChange {
-			delete(p.keys, k.ID)
-		}
-	}
-	var fields []string
-	for _, field := range []string{"allowed_ips", "expires_at", "scopes"} {
-		if _, changed := changes[field]; changed {
-			fields = append(fields, field)
-		}
-	}
-	if len(fields) > 0 {
-		p.addKey(k, actCheck, "changed "+stamp(e.At)+": "+strings.Join(fields, ", "), nil)
-	}
 }

@@ -60,9 +60,15 @@ func (p *restorePlan) add(found restored) {
 
 // addKey adds an action for a restored key, unless it was removed before the backup.
 func (p *restorePlan) addKey(k *store.Key, act, why string, change func(k *store.Key)) {
-	if k.RevokedAt.IsZero() && k.Removed() == 0 {
-		p.add(restored{workspace: k.Workspace, owner: k.Owner, id: k.ID, act: act, why: why, change: change})
+	if found, ok := actOn(k, act, why, change); ok {
+		p.add(found)
 	}
+}
+
+// actOn returns an action for a restored key, unless it was removed before the backup.
+func actOn(k *store.Key, act, why string, change func(k *store.Key)) (_ restored, ok bool) {
+	return restored{workspace: k.Workspace, owner: k.Owner, id: k.ID, act: act, why: why, change: change},
+		k.RevokedAt.IsZero() && k.Removed() == 0
 }
 
 func (p *restorePlan) count(act string) (n int) {

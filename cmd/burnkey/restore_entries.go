@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// audited is what audit entries, in the order of their times, say about keys.
+type audited struct {
+	*restorePlan
+	// ended and suspended can be undone by a later entry.
+	ended, suspended map[uuid.UUID]restored
+}
+
+func newAudited(p *restorePlan) *audited {
+	return &audited{restorePlan: p, ended: make(map[uuid.UUID]restored), suspended: make(map[uuid.UUID]restored)}
+}
+
+// all returns everything that is known about the keys.
+func (a *audited) all() (list []restored) {
+	for _, found := range a.keys {
+		list = append(list, *found)
+	}
+	for id, found := range a.suspended {
+		if known := a.keys[id]; known != nil && known.act == actCheck {
+			found.why += "; " + known.why
+		}
+		list = append(list, found)
+	}
+	return slices.AppendSeq(list, maps.Values(a.ended))
+}
+
+// readEntry adds what an entry says about a key.
+func (a *audited) readEntry(ctx context.Context, e *archivedEntry) error {
+	if e.Key == "" || e.Result != store.ResultOK {
+		return nil
+	}
+	id, ok := store.ParseID(e.Key)
+	if !ok {
+		return fmt.Errorf("invalid id of a key: %q", e.Key)
+	}
+	found, err := a.store.KeysAnywhere(ctx, id, jwks.KID{}, 2)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		a.readLost(id, e)
+	}
+	for i := range found {
+		if e.Workspace == "" || e.Workspace == found[i].Workspace {
+			a.readChange(&found[i], e)
+		}
+	}
+	return nil
+}
+
+// readLost adds a key that is not in the restored database, unless it was revoked.
+func (a *audited) readLost(id uuid.UUID, e *archivedEntry) {
+	switch e.Action {
+	case store.ActionKeyIssue:
+		a.add(restored{
+			workspace: e.Workspace, owner: e.Owner, id: id, act: actLost, why: "issued " + stamp(e.At) + ": its token is refused",
+		})
+	case store.ActionKeyRevoke, store.ActionGraceEnd:
+		delete(a.keys, id)
+	}
+}
+
+func (a *audited) readChange(k *store.Key, e *archivedEntry) {
+	switch e.Action {
+	case store.ActionKeyRevoke, store.ActionGraceEnd:
+		a.addKey(k, actRevoke, "revoked "+stamp(e.At), nil)
+	case store.ActionKeyRotate:
+		if k.RotatedTo == uuid.Nil {
+			a.readRotation(k, e)
+		}
+	case store.ActionRotationUndo:
+		delete(a.ended, k.ID)
+	case store.ActionKeyUpdate:
+		if e.At.After(k.UpdatedAt) {
+			a.readUpdate(k, e)
+		}
+	}
+}
+
+// readRotation revokes a rotated key after its grace. If there was none, no other entry says that the key was revoked.
+func (a *audited) readRotation(k *store.Key, e *archivedEntry) {
+	var rotation struct {
+		GraceEndsAt time.Time `json:"grace_ends_at"`
+	}
+	if json.Unmarshal(e.Detail, &rotation) == nil && !rotation.GraceEndsAt.IsZero() && !rotation.GraceEndsAt.After(a.now) {
+		if found, ok := actOn(k, actRevoke, "its grace ended "+stamp(rotation.GraceEndsAt), nil); ok {
+			a.ended[k.ID] = found
+		}
+		return
+	}
+	a.addKey(k, actCheck, "rotated "+stamp(e.At)+": its successor is lost, and it stays valid", nil)
+}
+
+// readUpdate adds a suspension, and lists other changes that restrict a key: their exact values are not in all entries.
+func (a *audited) readUpdate(k *store.Key, e *archivedEntry) {
+	var changes map[string]struct{ After json.RawMessage }
+	if json.Unmarshal(e.Detail, &changes) != nil {
+		return
+	}
+	switch string(changes["enabled"].After) {
+	case "false":
+		if found, ok := actOn(k, actChange, "suspended "+stamp(e.At), func(k *store.Key) { k.SuspendedAt = e.At }); ok {
+			a.suspended[k.ID] = found
+		}
+	case "true":
+		delete(a.suspended, k.ID)
+	}
+	var fields []string
+	for _, field := range []string{"allowed_ips", "expires_at", "scopes"} {
+		if _, changed := changes[field]; changed {
+			fields = append(fields, field)
+		}
+	}
+	if len(fields) > 0 {
+		a.addKey(k, actCheck, "changed "+stamp(e.At)+": "+strings.Join(fields, ", "), nil)
+	}
+}
