@@ -154,7 +154,7 @@ func (t *Table) forgetImported() {
 // importIndex finds the imported keys of all workspaces of a Feed by their digests. It is safe for concurrent use.
 type importIndex struct {
 	mu   sync.RWMutex
-	keys map[[len(Digest{}.Sum)]byte]Imported
+	keys map[Digest]Imported // a workspace must not take another's place by the same sum with another algorithm
 }
 
 // Imported is an imported key that a Feed has found.
@@ -173,25 +173,25 @@ func (x *importIndex) replace(before, after *imported, workspace string) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if before != nil && x.keys[before.digest.Sum].key == before {
-		delete(x.keys, before.digest.Sum)
+	if before != nil && x.keys[before.digest].key == before {
+		delete(x.keys, before.digest)
 	}
 	if after == nil {
 		return
 	}
 	if x.keys == nil {
-		x.keys = make(map[[len(Digest{}.Sum)]byte]Imported)
+		x.keys = make(map[Digest]Imported)
 	}
-	if other, taken := x.keys[after.digest.Sum]; !taken || other.Workspace == workspace {
-		x.keys[after.digest.Sum] = Imported{workspace, after}
+	if other, taken := x.keys[after.digest]; !taken || other.Workspace == workspace {
+		x.keys[after.digest] = Imported{workspace, after}
 	}
 }
 
 func (x *importIndex) find(d *Digest) (found Imported, ok bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	found, ok = x.keys[d.Sum]
-	return found, ok && found.key.digest.HMAC == d.HMAC
+	found, ok = x.keys[*d]
+	return found, ok
 }
 
 func (x *importIndex) len() int {

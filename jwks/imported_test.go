@@ -176,6 +176,14 @@ func TestImportIndex(t *testing.T) {
 	if _, ok := f.FindImported(other); ok {
 		t.Error("another algorithm")
 	}
+	same := keys[2] // of b: the same sum as a key of a
+	same.ID, same.Digest = importedKey(3, Attributes{}).ID, other
+	apply("b", Unsigned{Imported: []ImportedKey{same}})
+	if i, ok := f.FindImported(other); !ok || i.KID() != same.KID() {
+		t.Error("a workspace takes another's place")
+	}
+	apply("b", Unsigned{Dropped: []KID{same.KID()}})
+	want(map[string]string{"0": "a", "2": "b"})
 	m := emptyFeed() // a whole set without them
 	m.version = 9
 	m.install(t, tables["a"])
