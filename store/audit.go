@@ -56,6 +56,7 @@ const (
 	ActionWorkspaceUpdate  = "workspace.update"
 	ActionWorkspaceRestore = "workspace.restore" // of a backup
 	ActionKeyIssue         = "key.issue"
+	ActionKeyImport        = "key.import"
 	ActionKeyUpdate        = "key.update"
 	ActionKeyRevoke        = "key.revoke"
 	ActionKeyRotate        = "key.rotate"
@@ -81,7 +82,8 @@ const (
 // Actions returns the actions that an Entry can have.
 func Actions() []string {
 	return []string{
-		ActionKeyIssue, ActionKeyUpdate, ActionKeyRevoke, ActionKeyRotate, ActionRotationUndo, ActionGraceEnd, ActionKeyExpire, ActionKeyNotice,
+		ActionKeyIssue, ActionKeyImport, ActionKeyUpdate, ActionKeyRevoke, ActionKeyRotate, ActionRotationUndo, ActionGraceEnd,
+		ActionKeyExpire, ActionKeyNotice,
 		ActionRequestCreate, ActionRequestApprove, ActionRequestDecline, ActionRequestWithdraw,
 		ActionSessionCreate, ActionSessionStart, ActionSessionEnd, ActionLoginRefuse, ActionCallRefuse,
 		ActionWorkspaceCreate, ActionWorkspaceUpdate, ActionWorkspaceRestore,

@@ -145,6 +145,13 @@ func KeyIssued(ctx context.Context, k Key) Entry {
 	return keyEntry(ctx, k, ActionKeyIssue, k.CreatedAt, d)
 }
 
+// KeyImported returns the entry of ActionKeyImport.
+func KeyImported(ctx context.Context, k Key) Entry {
+	e := KeyIssued(ctx, k)
+	e.Action = ActionKeyImport
+	return e
+}
+
 // KeyUpdated returns the entry of ActionKeyUpdate. Its detail has only the members of the metadata that differ.
 func KeyUpdated(ctx context.Context, before, after Key) Entry {
 	fields := func(k Key) detail {

@@ -51,6 +51,8 @@ type Key struct {
 	// Signed has the token's values, if ExpiresAt or Scopes differ from them. Nil: the same.
 	Signed  *Signed
 	Ceiling Ceiling
+	// Digest is that of an imported key: another system issued it, and it has no JWK. Nil: the key has a JWK.
+	Digest *jwks.Digest
 }
 
 // ByOwner means that a key's owner suspended it. An owner can't resume a key that the producer suspended.
@@ -65,6 +67,10 @@ type Signed struct {
 // Attributes returns the attributes that gateways must know beyond the token.
 func (k *Key) Attributes() jwks.Attributes {
 	a := jwks.Attributes{AllowedIPs: k.AllowedIPs, Plan: k.Plan, Limits: k.Limits, RotatedAt: k.RotatedAt(), EndsAt: k.GraceEndsAt}
+	if k.Digest != nil { // which has no token
+		a.ExpiresAt, a.NeverExpires, a.Scopes = k.ExpiresAt, k.ExpiresAt.IsZero(), append([]string{}, k.Scopes...)
+		return a
+	}
 	if k.Signed == nil {
 		return a
 	}
@@ -80,9 +86,25 @@ func (k *Key) Attributes() jwks.Attributes {
 // Issued returns the unsigned part of the change that publishes the key.
 func (k *Key) Issued() (u jwks.Unsigned) {
 	if a := k.Attributes(); !a.IsZero() {
-		u.Set = []jwks.KeyAttributes{{KID: k.KID, Attributes: a}}
+		k.SetIn(&u)
 	}
 	return u
+}
+
+// SetIn adds the key's attributes to the unsigned part of a change: all of an imported key.
+func (k *Key) SetIn(u *jwks.Unsigned) {
+	if k.Digest != nil {
+		u.Imported = append(u.Imported, k.Imported())
+	} else {
+		u.Set = append(u.Set, jwks.KeyAttributes{KID: k.KID, Attributes: k.Attributes()})
+	}
+}
+
+// Imported returns an imported key as the feed describes it.
+func (k *Key) Imported() jwks.ImportedKey {
+	return jwks.ImportedKey{
+		ID: k.ID.String(), Owner: k.Owner, Digest: *k.Digest, Audience: k.Audience, ImportedAt: k.CreatedAt.Unix(), Attributes: k.Attributes(),
+	}
 }
 
 // RotatedAt returns when the key was rotated, to the millisecond: the time in its successor's id, a UUIDv7 (RFC 9562

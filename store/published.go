@@ -11,8 +11,8 @@ import (
 type PublishedStore interface {
 	// Published yields a workspace's published keys with their attributes, ordered by kid, and returns their
 	// version, the limits that keys share, without sets that have no rules, and the settings, nil if all have their
-	// defaults. All are exactly those of that version. An error of yield ends the call and is returned. Memory use does
-	// not grow with the set of keys. Errors: ErrNotFound, ErrDamaged.
+	// defaults, and the imported keys. All are exactly those of that version. An error of yield ends the call and is
+	// returned. Memory use does not grow with the set of keys, except the imported ones. Errors: ErrNotFound, ErrDamaged.
 	Published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
 		version uint64, unsigned jwks.Unsigned, err error)
 	// Tombstone returns the published key that CreateWorkspace was given: it is neither a key's nor a signer's. It may
@@ -28,8 +28,8 @@ type PublishedStore interface {
 	Compact(ctx context.Context, workspace string, through uint64) (more bool, err error)
 	// Versions yields the version of every workspace's published set and its fingerprint, in no particular
 	// order. Both are read from the workspace's row, so they do not show whether rows of the set are corrupt.
-	// The fingerprint includes changes made directly in the database; it is zero if the backend does not know
-	// it. An error of yield ends the call and is returned.
+	// The fingerprint includes the kids of imported keys, and changes made directly in the database; it is zero
+	// if the backend does not know it. An error of yield ends the call and is returned.
 	Versions(ctx context.Context, yield func(workspace string, version uint64, print jwks.Fingerprint) error) error
 	// Watch calls wake when another process may have raised a workspace's version, and with "" when Watch may
 	// have missed such a change of any workspace, always once at the start. These are hints: they come soon or

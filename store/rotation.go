@@ -79,14 +79,15 @@ func Rotated(old, successor Key, graceEnds time.Time) Key {
 func RotationUnsigned(old, issued Key) jwks.Unsigned {
 	u := issued.Issued()
 	if old.RevokedAt.IsZero() {
-		u.Set = append(u.Set, jwks.KeyAttributes{KID: old.KID, Attributes: old.Attributes()})
+		old.SetIn(&u)
 	}
 	return u
 }
 
 // UndoneUnsigned returns the unsigned part of the change that undoes the rotation of old, as stored.
-func UndoneUnsigned(old Key) jwks.Unsigned {
-	return jwks.Unsigned{Set: []jwks.KeyAttributes{{KID: old.KID, Attributes: old.Attributes()}}}
+func UndoneUnsigned(old Key) (u jwks.Unsigned) {
+	old.SetIn(&u)
+	return u
 }
 
 // InGrace reports whether the key, suspended or not, is in the grace of its rotation to the key `to` (uuid.Nil:

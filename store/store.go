@@ -137,6 +137,7 @@ type Store interface {
 	UpdateKey(ctx context.Context, workspace string, id uuid.UUID, change func(*Workspace, *Key) error) (Key, error)
 
 	PublishedStore
+	ImportStore
 	RotationStore
 	SignerStore
 	SessionStore

@@ -18,10 +18,13 @@ import (
 const (
 	// insertKey is the part of a statement that inserts a key, its JWK and its audit entry, at the version in
 	// the subquery raised. The arguments are keyArgs.
-	insertKey = `stored AS (
+	insertKey = insertBegin + `NULL` + insertEnd
+	// insertBegin and insertEnd come before and after the digest.
+	insertBegin = `stored AS (
 			INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
 			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL, $26::bytea,
-				$27::text, $28::text, $29::text, $30::text, $31::text, NULL, NULL, NULL
+				$27::text, $28::text, $29::text, $30::text, $31::text, NULL, NULL, NULL, `
+	insertEnd = `
 			FROM raised
 		), published AS (
 			INSERT INTO jwks (workspace, kid, n, attributes) SELECT $1, $13, $24, $32::text FROM raised
@@ -73,7 +76,7 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 		return store.Key{}, wrap(ctx, "issue key", err)
 	}
 	err := s.write(ctx, k.Workspace, onTerms(k.Workspace, k.Plan, terms, func(ctx context.Context, c conn, limit int) error {
-		args := keyArgs(store.KeyIssued(ctx, k), k, pub, k.Issued())
+		args := keyArgs(store.KeyIssued(ctx, k), k, pub.Modulus(), k.Issued())
 		if limit > 0 {
 			// Not rows.Micros: it makes the zero time NULL, and a comparison with NULL would not count keys
 			// that can expire.
@@ -140,10 +143,10 @@ func issueWithin(ctx context.Context, c conn, k *store.Key, args []any) error {
 }
 
 // keyArgs returns the arguments of a statement with insertKey. The arguments for the key are $12 to $33.
-func keyArgs(e store.Entry, k store.Key, pub jwks.Key, u jwks.Unsigned) []any {
+func keyArgs(e store.Entry, k store.Key, modulus []byte, u jwks.Unsigned) []any {
 	args := append(dialect.EntryArgs(e), [16]byte(k.ID), k.KID[:], k.Owner, k.Name, k.Scopes, k.Audience,
 		string(k.Claims), string(k.Metadata), rows.OrNull(k.IdempotencyKey), rows.Micros(k.CreatedAt), rows.Micros(k.UpdatedAt),
-		rows.Micros(k.ExpiresAt), pub.Modulus(), dialect.IDOrNull(k.RotatedFrom), rows.BytesOrNull(k.RequestDigest))
+		rows.Micros(k.ExpiresAt), modulus, dialect.IDOrNull(k.RotatedFrom), rows.BytesOrNull(k.RequestDigest))
 	args = append(args, rows.IssuedArgs(k)...)
 	return append(args, rows.AttributesArg(k.Attributes()), rows.UnsignedArg(u))
 }

@@ -17,7 +17,7 @@ import (
 const (
 	// beginStream removes the statement timeout: a stream can be as slow as its consumer.
 	beginStream    = `SET LOCAL statement_timeout = 0`
-	selectJWKs     = `SELECT kid, n, attributes FROM jwks WHERE workspace = $1 ORDER BY kid`
+	selectJWKs     = `SELECT kid, n, attributes FROM jwks WHERE workspace = $1 AND n <> $2 ORDER BY kid` // without imported keys: rows.NoJWK
 	selectVersions = `SELECT id, version, fingerprint FROM workspaces`
 	// selectTombstone finds the tombstone, which is the only JWK without a record or a signer.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = $1 AND NOT EXISTS (
@@ -50,7 +50,10 @@ func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks
 		if err != nil {
 			return nil, err
 		}
-		return t.Query(ctx, selectJWKs, workspace)
+		if unsigned.Imported, err = readImported(ctx, t, workspace); err != nil {
+			return nil, err
+		}
+		return t.Query(ctx, selectJWKs, workspace, rows.NoJWK)
 	}, func(row pgx.Rows) error {
 		key, err := scanJWK(row, rows.Attributes(&attributes))
 		if err != nil {

@@ -129,7 +129,7 @@ func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pu
 			held = 0 // without a grace, no limit applies
 			kids = append(kids, given.KID)
 		}
-		args := append(keyArgs(store.KeyRotated(ctx, given, at), *issued, pub, store.RotationUnsigned(given, *issued)),
+		args := append(keyArgs(store.KeyRotated(ctx, given, at), *issued, pub.Modulus(), store.RotationUnsigned(given, *issued)),
 			rows.Micros(given.GraceEndsAt), rows.Micros(given.RevokedAt), at.UnixMicro(), held,
 			rows.Micros(given.ExpiresAt), given.Scopes, rows.AttributesArg(given.Attributes()))
 		return raising(ctx, c, old.Workspace, kids, func(r pgx.BatchResults) (err error) {

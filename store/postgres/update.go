@@ -76,6 +76,9 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 
 // SuspendedJWK implements store.Store.
 func (s *Store) SuspendedJWK(ctx context.Context, workspace string, kid jwks.KID) (key jwks.Key, err error) {
+	if kid.IsImported() {
+		return jwks.Key{}, wrap(ctx, "read JWK of a suspended key", store.ErrNotFound)
+	}
 	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		found, _ := c.Query(ctx, selectSuspended, workspace, kid[:]) // its error is found.Err
 		key, err = pgx.CollectExactlyOneRow(found, func(row pgx.CollectableRow) (jwks.Key, error) { return scanJWK(row) })

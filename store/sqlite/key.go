@@ -15,7 +15,7 @@ import (
 
 const (
 	insertKey = `INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?)
 		ON CONFLICT DO NOTHING`
 	selectKeys           = `SELECT ` + rows.UsedKeyColumns + ` FROM keys WHERE `
 	selectKey            = selectKeys + `workspace = ? AND id = ?`
@@ -78,6 +78,13 @@ func meets(t *tx, k store.Key, terms store.Terms) (limit int, err error) {
 
 // insertRecord inserts a record and its JWK.
 func insertRecord(t *tx, k store.Key, pub jwks.Key) error {
+	if err := storeRecord(t, k); err != nil {
+		return err
+	}
+	return publish(t, k.Workspace, pub, k.Attributes())
+}
+
+func storeRecord(t *tx, k store.Key) error {
 	scopes, err := encodeList(k.Scopes)
 	if err != nil {
 		return err
@@ -90,14 +97,11 @@ func insertRecord(t *tx, k store.Key, pub jwks.Key) error {
 		k.Workspace, k.ID[:], k.KID[:], k.Owner, k.Name, scopes, audience,
 		string(k.Claims), string(k.Metadata), rows.OrNull(k.IdempotencyKey), rows.Micros(k.CreatedAt), rows.Micros(k.UpdatedAt),
 		rows.Micros(k.ExpiresAt), k.Version, dialect.IDOrNull(k.RotatedFrom), rows.BytesOrNull(k.RequestDigest),
-	}, rows.IssuedArgs(k)...)...)
-	if err != nil {
-		return err
+	}, append(rows.IssuedArgs(k), rows.DigestArg(k.Digest))...)...)
+	if err == nil && n == 0 {
+		err = conflict(t, k)
 	}
-	if n == 0 {
-		return conflict(t, k)
-	}
-	return publish(t, k.Workspace, pub, k.Attributes())
+	return err
 }
 
 // withinLimit returns store.ErrTooMany if the owner of k has too many other keys when k is created, counted by

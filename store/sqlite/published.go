@@ -17,7 +17,7 @@ const (
 	insertChange  = `INSERT INTO changes (workspace, version, added, removed, unsigned) VALUES (?, ?, ?, ?, ?)`
 	selectVersion = `SELECT version FROM workspaces WHERE id = ?`
 	selectKIDs    = `SELECT workspace, kid FROM jwks WHERE workspace = ?`
-	selectJWKs    = `SELECT kid, n, attributes FROM jwks WHERE workspace = ? ORDER BY kid`
+	selectJWKs    = `SELECT kid, n, attributes FROM jwks WHERE workspace = ? AND n <> ? ORDER BY kid` // without imported keys: rows.NoJWK
 	// selectTombstone finds the tombstone, which is the only JWK without a record or a signer.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = ? AND NOT EXISTS (
 		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) AND NOT EXISTS (
@@ -39,12 +39,13 @@ var (
 		rows.SelectOpen, rows.CountOpenOfOwner, rows.CountOpen, rows.SelectRequest, selectKID,
 		countActive, countGrace, selectNext, insertJWK, deleteJWK, insertChange, updateVersion,
 		selectVersion, deleteChanges, upsertReport, upsertReporter, deleteSilent, updateUntil, upsertUse, insertSession, selectSession,
-		deleteSession, endSessions, pruneSessions, insertAudit, selectEarlier, rows.SelectCaller, rows.SelectMaker, rows.SelectMadeBy,
+		deleteSession, endSessions, pruneSessions, insertAudit, selectEarlier,
+		rows.SelectDigest, countOwned, insertImported, rows.SelectCaller, rows.SelectMaker, rows.SelectMadeBy,
 	}
 	readQueries = []string{
 		selectWorkspace, selectKey, selectKeyIdempotency, selectVersion, selectChanges, selectDue,
-		selectNextDue, selectForExchange,
-		selectSession, selectLogo, countActive, countGrace, rows.SelectCaller, rows.SelectMaker, rows.SelectMadeBy,
+		rows.SelectDigest, selectNextDue, selectForExchange, selectSession, selectLogo, countActive, countGrace,
+		rows.SelectCaller, rows.SelectMaker, rows.SelectMadeBy,
 	}
 )
 
@@ -74,6 +75,7 @@ func logChange(t *tx, workspace string, c jwks.Change) error {
 		return err
 	}
 	print := t.fingerprint
+	print.Toggle((*jwks.KID)(&t.entered))
 	for _, key := range c.Add {
 		kid := key.KID()
 		print.Toggle(&kid)
@@ -125,7 +127,7 @@ func (s *Store) published(ctx context.Context, workspace string, yield func(jwks
 	}
 	var kid, n []byte
 	var attributes jwks.Attributes
-	for err := range each(t.QueryContext(ctx, selectJWKs, workspace))([]any{&kid, &n, rows.Attributes(&attributes)}) {
+	for err := range each(t.QueryContext(ctx, selectJWKs, workspace, rows.NoJWK))([]any{&kid, &n, rows.Attributes(&attributes)}) {
 		if err != nil {
 			return 0, unsigned, err
 		}
@@ -136,6 +138,13 @@ func (s *Store) published(ctx context.Context, workspace string, yield func(jwks
 		if err := yield(key, attributes); err != nil {
 			return 0, unsigned, err
 		}
+	}
+	imported := store.Key{Workspace: workspace}
+	for err := range each(t.QueryContext(ctx, rows.SelectImported, workspace))(dialect.UsedKey(&imported)) {
+		if err != nil {
+			return 0, unsigned, err
+		}
+		unsigned.Imported = append(unsigned.Imported, imported.Imported())
 	}
 	return version, unsigned, nil
 }

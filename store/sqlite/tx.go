@@ -58,7 +58,12 @@ type tx struct {
 	prepared statements
 	// fingerprint is stored with the workspace whose version the transaction raises.
 	fingerprint jwks.Fingerprint
+	// entered is the fingerprint of the imported keys that the change publishes, which are not in Add.
+	entered jwks.Fingerprint
 }
+
+// enters says that the change publishes an imported key.
+func (t *tx) enters(kid jwks.KID) { t.entered.Toggle(&kid) }
 
 // inTx runs do in a transaction that holds SQLite's write lock from its start. If ctx ends, a wait for the lock
 // ends, but a transaction that holds it, which is short, is completed. An error of do undoes everything and is

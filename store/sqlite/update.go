@@ -17,8 +17,7 @@ const (
 		allowed_ips = ?, plan = ?, limits = ?, signed = ?, ceiling = ?, suspended_at = ?, suspended_reason = ?, suspended_by = ?
 		WHERE workspace = ? AND id = ?`
 	updateJWK       = `UPDATE jwks SET attributes = ? WHERE workspace = ? AND kid = ?`
-	selectJWK       = `SELECT kid, n FROM jwks WHERE workspace = ? AND kid = ?`
-	suspendJWK      = `INSERT INTO suspended_jwks (workspace, kid, n) VALUES (?, ?, ?)`
+	suspendJWK      = `INSERT INTO suspended_jwks (workspace, kid, n) SELECT workspace, kid, n FROM jwks WHERE workspace = ? AND kid = ?`
 	selectSuspended = `SELECT kid, n FROM suspended_jwks WHERE workspace = ? AND kid = ?`
 	dropJWK         = `DELETE FROM suspended_jwks WHERE workspace = ? AND kid = ?`
 )
@@ -87,10 +86,7 @@ func republish(t *tx, before, after store.Key) error {
 		c.Remove = []jwks.KID{after.KID}
 		err = suspend(t, after)
 	case p.Returns:
-		var pub jwks.Key
-		if pub, err = resume(t, after); err == nil {
-			c.Add = []jwks.Key{pub}
-		}
+		c.Add, err = resume(t, after)
 	default:
 		err = exactly(t, after, updateJWK, rows.AttributesArg(p.Attributes), after.Workspace, after.KID[:])
 	}
@@ -102,18 +98,22 @@ func republish(t *tx, before, after store.Key) error {
 
 // suspend moves the JWK of a key out of the set.
 func suspend(t *tx, k store.Key) error {
-	pub, err := jwkOf(t, k, selectJWK)
-	if err != nil {
-		return err
-	}
-	if _, err := t.exec(suspendJWK, k.Workspace, k.KID[:], pub.Modulus()); err != nil {
+	if err := exactly(t, k, suspendJWK, k.Workspace, k.KID[:]); err != nil {
 		return err
 	}
 	return exactly(t, k, deleteJWK, k.Workspace, k.KID[:])
 }
 
-// resume moves the JWK of a key into the set.
-func resume(t *tx, k store.Key) (jwks.Key, error) {
+// resume moves the JWK of a key into the set, and returns it unless the key is imported.
+func resume(t *tx, k store.Key) (add []jwks.Key, err error) {
+	if k.Digest != nil {
+		t.enters(k.KID)
+		if err := exactly(t, k, dropJWK, k.Workspace, k.KID[:]); err != nil {
+			return nil, err
+		}
+		_, err := t.exec(insertImported, k.Workspace, k.KID[:], rows.NoJWK, rows.AttributesArg(k.Attributes()))
+		return nil, err
+	}
 	pub, err := jwkOf(t, k, selectSuspended)
 	if err == nil {
 		err = exactly(t, k, dropJWK, k.Workspace, k.KID[:])
@@ -121,11 +121,14 @@ func resume(t *tx, k store.Key) (jwks.Key, error) {
 	if err == nil {
 		err = publish(t, k.Workspace, pub, k.Attributes())
 	}
-	return pub, err
+	return []jwks.Key{pub}, err
 }
 
 // SuspendedJWK implements store.Store.
 func (s *Store) SuspendedJWK(ctx context.Context, workspace string, kid jwks.KID) (jwks.Key, error) {
+	if kid.IsImported() {
+		return jwks.Key{}, wrap(ctx, "read JWK of a suspended key", store.ErrNotFound)
+	}
 	key, err := scanJWK(s.reads.row(ctx, s.reader, selectSuspended, workspace, kid[:]))
 	return key, wrap(ctx, "read JWK of a suspended key", err)
 }

@@ -18,10 +18,14 @@ type feed struct {
 	attributes map[jwks.KID]jwks.Attributes // those that are not zero
 	shared     map[string]jwks.LimitSet     // by subject and name
 	settings   jwks.Settings
+	imported   map[jwks.KID]jwks.ImportedKey
 }
 
 func newFeed() *feed {
-	return &feed{keys: map[jwks.KID]jwks.Key{}, attributes: map[jwks.KID]jwks.Attributes{}, shared: map[string]jwks.LimitSet{}}
+	return &feed{
+		keys: map[jwks.KID]jwks.Key{}, attributes: map[jwks.KID]jwks.Attributes{}, shared: map[string]jwks.LimitSet{},
+		imported: map[jwks.KID]jwks.ImportedKey{},
+	}
 }
 
 func (f *feed) set(kid jwks.KID, a jwks.Attributes) {
@@ -52,6 +56,9 @@ func readFeed(ctx context.Context, s store.PublishedStore, workspace string) (*f
 	}
 	if unsigned.Settings != nil {
 		f.settings = *unsigned.Settings
+	}
+	for _, k := range unsigned.Imported {
+		f.imported[k.KID()] = k
 	}
 	return f, err
 }
@@ -102,6 +109,15 @@ func (f *feed) apply(c jwks.Change) error {
 			return fmt.Errorf("change %d sets the settings that were there before", c.Version)
 		}
 		f.settings = *next
+	}
+	for _, kid := range c.Unsigned.Dropped {
+		if _, ok := f.imported[kid]; !ok {
+			return fmt.Errorf("change %d drops %s, which is not in the feed", c.Version, kid)
+		}
+		delete(f.imported, kid)
+	}
+	for _, k := range c.Unsigned.Imported {
+		f.imported[k.KID()] = k
 	}
 	return nil
 }

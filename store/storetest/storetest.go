@@ -47,6 +47,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"limits that keys share", limitSetTests},
 		{"requests", requestTests},
 		{"settings", settingsTests},
+		{"imported keys", importTests},
 		{"published set", publishTests},
 		{"compaction", compactTests},
 		{"watching", watchTests},

@@ -128,7 +128,7 @@ func ChangedKey(w store.Workspace, k store.Key, change func(*store.Workspace, *s
 	}
 	k.ExpiresAt, k.Scopes = Cut(changed.ExpiresAt), changed.Scopes
 	k.AllowedIPs, k.Plan, k.Limits, k.Ceiling = changed.AllowedIPs, changed.Plan, changed.Limits, changed.Ceiling
-	if k.Signed == nil {
+	if k.Signed == nil && k.Digest == nil {
 		k.Signed = &store.Signed{Scopes: before.Scopes, ExpiresAt: before.ExpiresAt}
 	}
 	k = cloneKey(k)
@@ -169,7 +169,7 @@ func Republished(before, after store.Key) Publication {
 	p.Alters = before.Published() && after.Published() && AttributesArg(before.Attributes()) != AttributesArg(p.Attributes)
 	switch {
 	case p.Alters:
-		p.Unsigned.Set = []jwks.KeyAttributes{{KID: after.KID, Attributes: p.Attributes}}
+		after.SetIn(&p.Unsigned)
 	case p.Returns:
 		p.Unsigned = after.Issued()
 	}
