@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
@@ -123,6 +124,9 @@ func EnforcedBy(k *store.Key) map[string]string {
 	}
 	set("enabled", ByAll, !k.SuspendedAt.IsZero())
 	a := k.Attributes()
+	if k.Digest != nil { // no token says anything else
+		a.ExpiresAt, a.NeverExpires, a.Scopes = time.Time{}, false, nil
+	}
 	// Without an earlier exp, the key's JWK leaves the set when it expires.
 	earlier := !a.ExpiresAt.IsZero() && (k.Signed.ExpiresAt.IsZero() || a.ExpiresAt.Before(k.Signed.ExpiresAt))
 	set("expires_at", ByAll, earlier)

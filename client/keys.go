@@ -41,8 +41,9 @@ type Key struct {
 	AllowedIPs      []string          `json:"allowed_ips"`            // networks; empty: any
 	Ceiling         *Ceiling          `json:"ceiling,omitempty"`      // nil: the producer set nothing
 	Plan            string            `json:"plan,omitempty"`
-	Limits          []jwks.Limit      `json:"limits"`      // its own, besides those of its plan
-	EnforcedBy      map[string]string `json:"enforced_by"` // by member: all, or gateway if only gateways with the feed hold it
+	Limits          []jwks.Limit      `json:"limits"`             // its own, besides those of its plan
+	EnforcedBy      map[string]string `json:"enforced_by"`        // by member: all, or gateway if only gateways with the feed hold it
+	Imported        bool              `json:"imported,omitempty"` // another system issued it, and it has no JWK
 
 	Answer
 }

@@ -114,6 +114,7 @@ func build(o Options) (*echo.Echo, *huma.OpenAPI, error) {
 	h.UseMiddleware(a.authorize(h), a.checkOnce(h))
 	a.workspaces(h)
 	a.keys(h)
+	a.imports(h)
 	a.plans(h)
 	a.sharedLimits(h)
 	a.requests(h)

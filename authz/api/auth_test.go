@@ -152,6 +152,7 @@ var needed = map[string][]string{
 	"revoke-key":       {"keys:write"},
 	"revoke-keys":      {"keys:write"},
 	"update-keys":      {"keys:write"},
+	"import-keys":      {"keys:write"},
 	"create-request":   {"keys:write"},
 	"list-requests":    {"keys:read"},
 	"get-request":      {"keys:read"},

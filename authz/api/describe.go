@@ -2,10 +2,15 @@ package api
 
 // descriptions has, by schema and member, descriptions that are too long for a struct tag, or of stored types.
 var descriptions = map[string]string{
-	"FeedSet.keys":              "The published keys and the tombstone",
-	"FeedSet.set":               "By kid: expires_at, never_expires, scopes, allowed_ips, plan and limits of keys that have attributes",
-	"FeedSet.limits":            "Limits that keys share: on (plan, owner, route, address or total), name and limits",
-	"NewKey.audience":           "Among the workspace's audiences; default: those of the policy, or all",
+	"FeedSet.keys":    "The published keys and the tombstone",
+	"FeedSet.set":     "By kid: expires_at, never_expires, scopes, allowed_ips, plan and limits of keys that have attributes",
+	"FeedSet.limits":  "Limits that keys share: on (plan, owner, route, address or total), name and limits",
+	"NewKey.audience": "Among the workspace's audiences; default: those of the policy, or all",
+	"ImportKeys.keys": "The keys; everything else of a key is checked on its own",
+	"ImportKey.digest": "SHA-256 of the key as clients send it, or HMAC-SHA-256 with a pepper that only burnkey gateway has: sha256: or " +
+		"hmac-sha256:, and 32 bytes in hexadecimal or base64url",
+	"ImportKey.audience":        "Among the workspace's audiences; default: those of the policy, or all",
+	"ImportResult.status":       "imported: stored by this call. exists: the owner has or had it already; nothing was changed",
 	"Policy.scopes":             "Scopes that keys may have. If empty: any through the API, none through the portal",
 	"Policy.max_expires_in":     "Seconds; 0: ten years through the API, one year through the portal. A maximum excludes endless keys",
 	"Policy.default_expires_in": "Seconds; 0: 90 days, or the maximum if that is shorter",

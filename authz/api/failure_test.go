@@ -28,6 +28,8 @@ func (c call) goodBody() any {
 		return `{"key":"` + unknownID + `","plan":"gold"}`
 	case "update-keys":
 		return `{"owner":"x","change":{"enabled":false}}`
+	case "import-keys":
+		return `{"keys":[{"digest":"sha256:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0","owner":"another"}]}`
 	case "create-plan":
 		return `{"name":"x"}`
 	case "set-limits":

@@ -19,7 +19,7 @@ import (
 // Key is a key as the API shows it: everything except its token.
 type Key struct {
 	ID          string     `json:"id" format:"uuid"`
-	KID         string     `json:"kid" doc:"RFC 7638 SHA-256 thumbprint of its JWK"`
+	KID         string     `json:"kid" doc:"RFC 7638 SHA-256 thumbprint of its JWK; of an imported key, derived from its id"`
 	Workspace   string     `json:"workspace"`
 	Owner       string     `json:"owner"`
 	Name        string     `json:"name"`
@@ -47,6 +47,7 @@ type Key struct {
 	Plan            string     `json:"plan,omitempty" doc:"The plan whose limits it has"`
 	Limits          []Limit    `json:"limits" nullable:"false" doc:"Its own limits, besides those of its plan"`
 	EnforcedBy      enforcedBy `json:"enforced_by"`
+	Imported        bool       `json:"imported,omitempty" doc:"true: another system issued it, and only gateways with the feed accept it"`
 }
 
 // Ceiling has the attributes of a key that the producer set.
@@ -303,7 +304,7 @@ func (a *api) showKey(k store.Key) Key {
 		LastUsedAt: optionalTime(k.LastUsedAt), Version: max(k.Version, k.Removed()),
 		Enabled: k.SuspendedAt.IsZero(), SuspendedAt: optionalTime(k.SuspendedAt), SuspendedReason: k.SuspendedReason,
 		AllowedIPs: textsOf(k.AllowedIPs), Ceiling: showCeiling(&k.Ceiling), Plan: k.Plan, Limits: showLimits(k.Limits),
-		EnforcedBy: authz.EnforcedBy(&k),
+		EnforcedBy: authz.EnforcedBy(&k), Imported: k.Digest != nil,
 	}
 	if !shown.Enabled {
 		shown.SuspendedBy = cmp.Or(k.SuspendedBy, "producer")

@@ -178,6 +178,8 @@ func maxBody(c echo.Context) int64 {
 	switch {
 	case c.Request().Method == http.MethodPatch && c.Path() == "/v1/workspaces/:ws":
 		return maxWorkspaceBody
+	case strings.HasSuffix(c.Path(), "/imports"):
+		return maxImportBody
 	case strings.HasSuffix(c.Path(), "/usage"):
 		return maxUsageBody
 	case c.Path() == jwks.FeedPath:

@@ -60,6 +60,7 @@ var operations = map[string]struct{ tag, description string }{
 	"undo-rotation": {tag: tagKeys},
 	"revoke-keys":   {tag: tagKeys},
 	"update-keys":   {tag: tagKeys},
+	"import-keys":   {tag: tagKeys},
 	"create-plan":   {tag: tagLimits},
 	"list-plans":    {tagLimits, "The list continues while there is a next_cursor."},
 	"get-plan":      {tagLimits, "The keys with a plan are in the list of keys: GET …/keys?plan=."},

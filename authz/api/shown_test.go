@@ -34,6 +34,7 @@ var shows = map[string]map[string]string{
 	"revoke-key":            {"keys:write": ""},
 	"revoke-keys":           {"keys:write": ""},
 	"update-keys":           {"keys:write": ""},
+	"import-keys":           {"keys:write": ""},
 	"create-request":        {"keys:write": ""},
 	"list-requests":         {"keys:read": keyWords},
 	"get-request":           {"keys:read": keyWords},
@@ -81,6 +82,8 @@ func (s *server) showing(id string) (body any, query string, statuses []int) {
 		return `{"created_before":"2100-01-01T00:00:00Z","dry_run":true}`, "", []int{200}
 	case "update-keys":
 		return `{"created_before":"2100-01-01T00:00:00Z","change":{"name":"named"},"dry_run":true}`, "", []int{200}
+	case "import-keys":
+		return `{"keys":[{"digest":"sha256:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0","owner":"another"}]}`, "", []int{200}
 	case "report-usage":
 		return `{"keys":[],"complete":true}`, "", []int{200}
 	case "introspect-token":

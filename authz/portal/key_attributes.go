@@ -83,7 +83,7 @@ func (v *visit) expiryForm(k *shownKey) expiryForm {
 		Never:  (authz.MayNeverExpire(v.page()) || k.ExpiresAt.IsZero()) && most.AllowsExpiry(time.Time{}),
 		Signed: k.Signed != nil && !k.Signed.ExpiresAt.Equal(k.ExpiresAt) && most.AllowsExpiry(k.Signed.ExpiresAt),
 	}
-	f.Everywhere = k.Signed == nil && k.ExpiresAt.IsZero() || k.Signed != nil && k.Signed.ExpiresAt.IsZero()
+	f.Everywhere = k.Signed == nil && k.Digest == nil && k.ExpiresAt.IsZero() || k.Signed != nil && k.Signed.ExpiresAt.IsZero()
 	choice, date := expiryDate, k.ExpiresAt.UTC().Format(time.DateOnly)
 	if k.ExpiresAt.IsZero() {
 		choice, date = expiryNever, ""
