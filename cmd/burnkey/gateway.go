@@ -41,6 +41,7 @@ type gatewayService struct {
 	expiryNotice  span
 	whenStale     string
 	usageKeyFile  string
+	pepperFile    string
 	logging       logging
 	tracing       tracing
 	shared        sharedLimits
@@ -108,6 +109,8 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 	flags.StringVar(&s.usageKeyFile, "usage-key-file", "",
 		"`FILE` with a management key that has the scope gateway, for use with --workspace: it permits reports of key usage, and "+
 			"reserves a place at the change stream (default none)")
+	flags.StringVar(&s.pepperFile, "pepper-file", "",
+		"`FILE` with the pepper of imported keys that were hashed with HMAC-SHA-256; requires --key-file (default none)")
 	s.expiryNotice = span{text: "30d", value: jwks.DefaultExpiryNotice, orZero: true}
 	flags.Var(&s.expiryNotice, "expiry-notice", "for how long before the end of a key answers announce it (Sunset); 0: never")
 	s.shared.flags(cmd)
@@ -194,7 +197,7 @@ var flagOf = map[string]string{
 	"Server": "server", "PublicURL": "public-url", "Workspaces": "workspace", "Environment": "environment", "Audience": "audience",
 	"MaxStaleness": "max-staleness", "ServeStale": "when-stale", "UsageEvery": "usage-every", "UsageKey": "usage-key-file",
 	"LimitHeaders": "ratelimit-headers", "LimitShare": "limit-share", "LimitEntries": "limit-entries",
-	"ExpiryNotice": "expiry-notice", "Resource": "resource",
+	"ExpiryNotice": "expiry-notice", "Resource": "resource", "Pepper": "pepper-file",
 }
 
 func (s *gatewayService) newGateway(log *slog.Logger, metrics prometheus.Registerer) (*gateway.Gateway, error) {
@@ -212,6 +215,13 @@ func (s *gatewayService) newGateway(log *slog.Logger, metrics prometheus.Registe
 	}
 	if s.usageKeyFile != "" { // it also reserves a place at the change stream
 		o.UsageKey = s.usageKey
+	}
+	if s.pepperFile != "" {
+		pepper, err := readPepper(asGiven(s.flags, "pepper-file"), s.pepperFile)
+		if err != nil {
+			return nil, err
+		}
+		o.Pepper = pepper
 	}
 	if s.o.StateDir != "" {
 		if err := makeStateDir(s.o.StateDir); err != nil {

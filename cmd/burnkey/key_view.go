@@ -37,6 +37,9 @@ func withAttributes(k *client.Key, rows [][]string) [][]string {
 	if k.SuspendedAt != nil {
 		rows = append(rows, []string{"suspended", when(k.SuspendedAt) + " by the " + k.SuspendedBy}, []string{"reason", k.SuspendedReason})
 	}
+	if k.Imported {
+		rows = append(rows, []string{"imported", "yes; only gateways with the feed accept it"})
+	}
 	for _, row := range [][]string{
 		{"allowed IPs", strings.Join(k.AllowedIPs, " ")}, {"ceiling", ceilingText(k.Ceiling)}, {"plan", k.Plan}, {"limits", limitsText(k.Limits)},
 	} {

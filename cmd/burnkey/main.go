@@ -84,8 +84,9 @@ func rootCommand() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(suggestFlag)
-	root.AddCommand(serveCommand(), gatewayCommand(), adminCommand(), restoreCommand(), workspaceCommand(), keyCommand(), planCommand(),
-		limitCommand(), requestCommand(), portalCommand(), auditCommand(), envoyCommand(), verifyCommand(), doctorCommand(), demoCommand())
+	root.AddCommand(serveCommand(), gatewayCommand(), adminCommand(), restoreCommand(), workspaceCommand(), keyCommand(), importCommand(),
+		planCommand(), limitCommand(), requestCommand(), portalCommand(), auditCommand(), envoyCommand(), verifyCommand(), doctorCommand(),
+		demoCommand())
 	return root
 }
 

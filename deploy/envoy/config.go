@@ -65,6 +65,10 @@ type Config struct {
 	// workspaces.
 	TokenPrefix string
 
+	// Imported lets keys of other systems through to burnkey gateway, which knows those that were imported. Mode pull
+	// cannot: no JWK verifies such a key.
+	Imported bool
+
 	// Cache is the interval between two fetches of a key set. A deleted key may be accepted for that long. If
 	// zero, it is DefaultCache.
 	Cache time.Duration
@@ -139,6 +143,8 @@ func (c Config) Validate() error {
 	switch {
 	case err != nil:
 		return err
+	case c.Imported:
+		return fieldError("imported", "is only possible with --mode gateway: the published set has no imported keys")
 	case c.TokenPrefix != "" && !jwks.IsPrefix(c.TokenPrefix):
 		return fieldError("token-prefix", "must match %s, which %q does not", jwks.PrefixPattern, c.TokenPrefix)
 	case c.ServiceName != "" && !hostName.MatchString(c.ServiceName):

@@ -26,7 +26,7 @@ func (v *view) setPlaces() {
 		v.Shapes = []keyShape{{"authorization", "authorization", "Bearer " + v.TokenPrefix + tokenShape}}
 		v.NoKey = noAuthorization(v.Places.Schemes()...)
 	case v.Places.OnlyBearer():
-		v.Shapes = []keyShape{{"authorization", "authorization", anyBearerShape}}
+		v.Shapes = []keyShape{{"authorization", "authorization", bearerScheme + v.anyShape(bearerKeyShape)}}
 		v.NoKey = noAuthorization(v.Places.Schemes()...)
 	default:
 		v.Shapes, v.NoKey = v.gatewayShapes(), v.noKeyAtGateway()
@@ -59,6 +59,20 @@ func (v view) Challenge(parameters ...string) string {
 	return strings.Join(challenges, ", ")
 }
 
+// Shapes of imported keys, which can look like anything that a place can contain.
+const (
+	bearerKeyShape = `[A-Za-z0-9._~+/-]+=*` // token68 (RFC 9110 section 11.2)
+	headerKeyShape = `[^ \t,][^,]*`
+)
+
+// anyShape returns the shape of a key of which burnkey gateway may know more: that of a token, or the other one.
+func (v *view) anyShape(imported string) string {
+	if v.Imported {
+		return "(?:" + imported + ")"
+	}
+	return anyTokenShape
+}
+
 // gatewayShapes returns the shapes of requests that burnkey gateway decides about. It reads the key itself, so these
 // only spare it most of the others.
 func (v *view) gatewayShapes() (shapes []keyShape) {
@@ -69,7 +83,7 @@ func (v *view) gatewayShapes() (shapes []keyShape) {
 			inAuthorization = append(inAuthorization, "(?i:Basic) +.+")
 		case jwks.InHeader:
 			name := strings.ToLower(place.Name)
-			shapes = append(shapes, keyShape{name, name, `(?:.*,)?[ \t]*` + anyTokenShape + `[ \t]*(?:,.*)?`})
+			shapes = append(shapes, keyShape{name, name, `(?:.*,)?[ \t]*` + v.anyShape(headerKeyShape) + `[ \t]*(?:,.*)?`})
 		case jwks.InQuery:
 			// The name can be escaped, too.
 			shapes = append(shapes, keyShape{
@@ -77,7 +91,7 @@ func (v *view) gatewayShapes() (shapes []keyShape) {
 				`[^?]*\?(?:.*&)?(?:` + regexp.QuoteMeta(place.Name) + `|[^=&]*%[^=&]*)=[^&].*`,
 			})
 		default:
-			inAuthorization = append(inAuthorization, "(?i:"+place.Form+") +"+anyTokenShape)
+			inAuthorization = append(inAuthorization, "(?i:"+place.Form+") +"+v.anyShape(bearerKeyShape))
 		}
 	}
 	if inAuthorization != nil {

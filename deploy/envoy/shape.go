@@ -38,7 +38,8 @@ const (
 // no token, so the shape must refuse those. burnkey gateway reads the header by the rules of anyBearerShape, and knows the
 // prefix of each workspace.
 const (
-	anyBearerShape = "[Bb][Ee][Aa][Rr][Ee][Rr] +" + anyTokenShape
+	bearerScheme   = "[Bb][Ee][Aa][Rr][Ee][Rr] +"
+	anyBearerShape = bearerScheme + anyTokenShape
 	anyTokenShape  = "(?:[a-z][a-z0-9-]{0,30}-)?" + tokenShape // jwks.PrefixPattern
 )
 
