@@ -12,6 +12,9 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
+// ErrAccessToken: only keys can be revoked; an access token ends by itself.
+var ErrAccessToken = errors.New("access tokens can't be revoked")
+
 // Revoke deletes a key's JWK: when it returns, this server's set no longer contains the key. It does not change
 // a key that was revoked before. Errors: ErrNotFound.
 func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
@@ -30,7 +33,8 @@ func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (s
 
 // RevokeToken revokes the key of a token by possession (RFC 7009), with any prefix or none. When it returns true, the
 // token is invalid on all servers, even after a failover. For a token of an unknown key, it does nothing and returns
-// false; the key may have been revoked before. Errors: ErrNotFound if the workspace does not exist.
+// false; the key may have been revoked before. Errors: ErrNotFound if the workspace does not exist. ErrAccessToken: its
+// holder may not end the key that it stems from.
 func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.Token) (revoked bool, err error) {
 	defer spans.Start(&ctx, "authz.revoke_token", nil)()
 	claims, err := s.authentic(workspace, token)
@@ -41,6 +45,9 @@ func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.
 	}
 	if claims == nil {
 		return false, nil //nolint:nilerr // RFC 7009 section 2.2: an invalid token is no error
+	}
+	if claims.HasParent() {
+		return false, ErrAccessToken
 	}
 	actor := store.ActorOf(ctx)
 	actor.ID = claims.ID

@@ -145,6 +145,11 @@ func (a *api) revokeToken(c echo.Context) error {
 	switch {
 	case errors.Is(err, authz.ErrNotFound):
 		return newProblem(kindNotFound, "There is no such workspace.")
+	case errors.Is(err, authz.ErrAccessToken):
+		p := oauthProblem(kindMalformed, "An access token can't be revoked: it ends within the hour, or with its key.").
+			field("token", "must be the token of a key")
+		p.OAuth = "unsupported_token_type"
+		return p
 	case err != nil:
 		return err
 	case revoked:

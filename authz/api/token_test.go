@@ -97,6 +97,15 @@ func TestGrants(t *testing.T) {
 	if less["scope"] != "maps:read" || less["expires_in"] != 60.0 {
 		t.Errorf("narrowed: %v", less)
 	}
+	access := less["access_token"].(string)
+	if got := s.introspect(access); got["active"] != true || got["scope"] != "maps:read" || got["key_id"] != key.id || got["jti"] == key.id {
+		t.Errorf("introspected: %v", got)
+	}
+	if p := s.do("POST", issuer+"/revoke", "token="+access, form).want(400).problem(); p.OAuth != "unsupported_token_type" {
+		t.Errorf("revoking an access token: %q", p.OAuth)
+	}
+	s.do("DELETE", keysPath+"/"+key.id, nil).want(200)
+	s.wantInactive("of a revoked key", access)
 }
 
 func TestOAuthErrors(t *testing.T) {
