@@ -88,6 +88,7 @@ func (s *Service) RunExchange(ctx context.Context, o ShiftOptions) {
 		Every: cmp.Or(o.Every, shiftsEvery), Wake: s.shifts.wake, Log: o.Log, Level: slog.LevelError,
 		Backoff: loop.Backoff{First: shiftsEvery, Max: time.Minute},
 		Failure: "cannot keep signing keys for the exchange; trying again",
+		Next:    func() time.Duration { return s.shifts.next(s.Now(), cmp.Or(o.Every, shiftsEvery)) },
 	}
 	keeping.Run(ctx, s.keepShifts)
 	ctx, cancel := settle(ctx)
@@ -95,6 +96,15 @@ func (s *Service) RunExchange(ctx context.Context, o ShiftOptions) {
 	if err := s.endShifts(ctx, func(*workShift) bool { return true }); err != nil && o.Log != nil {
 		o.Log.Warn("the end of signing keys was not stored; their JWKs stay published longer", "error", err)
 	}
+}
+
+// next returns the time until the first shift ends, but not more than `most`.
+func (s *shifts) next(now time.Time, most time.Duration) time.Duration {
+	list := s.all()
+	if len(list) == 0 {
+		return most
+	}
+	return max(0, min(most, list[0].ends.Sub(now)))
 }
 
 func (s *shifts) rouse() {
@@ -124,7 +134,7 @@ func (s *Service) keepShifts(ctx context.Context) error {
 	lead := time.Duration(0)
 	for _, x := range list {
 		on[x.Workspace] = x
-		lead = max(lead, shiftStartup+cacheAge(&x.Exchange))
+		lead = max(lead, min(shiftStartup, s.shifts.length)+cacheAge(&x.Exchange))
 	}
 	s.shifts.mu.Lock()
 	s.shifts.on = on

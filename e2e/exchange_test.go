@@ -1,0 +1,189 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/authz/sign/shift"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store/postgres/pgtest"
+)
+
+// mustExchange turns a workspace's exchange on.
+func (c *client) mustExchange(t testing.TB, workspace string) {
+	t.Helper()
+	policy := map[string]any{"exchange": map[string]any{"enabled": true, "max_cache_age": 5, "per_minute": 60000}}
+	check(t, c.call(http.MethodPatch, "/v1/workspaces/"+workspace, map[string]any{"policy": policy}, nil))
+}
+
+// exchange returns an access token for a key, or the status of the refusal.
+func (c *client) exchange(workspace, token string) (string, int, error) {
+	return c.exchangeBy(plainHTTP, workspace, token)
+}
+
+func (c *client) exchangeBy(h *http.Client, workspace, token string) (string, int, error) {
+	resp, err := h.PostForm(c.url+"/v1/auth/oauth/"+workspace+"/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_secret": {token}, "expires_in": {"300"},
+	})
+	if err != nil {
+		return "", 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	var got struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err == nil && resp.StatusCode == http.StatusOK {
+		err = json.Unmarshal(text, &got)
+	}
+	return got.AccessToken, resp.StatusCode, err
+}
+
+// exchanged waits until the server exchanges the key.
+func (c *client) exchanged(t testing.TB, k key) (access string) {
+	t.Helper()
+	eventually(t, "the key is exchanged", func() bool {
+		token, _, err := c.exchange(k.Workspace, k.Token)
+		access = token
+		return err == nil && token != ""
+	})
+	return access
+}
+
+// TestE2EExchange runs two servers with one PostgreSQL, and kills one. The access tokens of both are valid at an Envoy, which
+// knows the JWKS only, and at the gateway service, which refuses them as soon as their key is revoked.
+func TestE2EExchange(t *testing.T) {
+	t.Parallel()
+	pg := pgtest.Start(t, nil)
+	servers := startSeveral(t, 2, pg.Database(t))
+	admin := servers[0].admin()
+	admin.mustCreate(t, "acme")
+	admin.mustExchange(t, "acme")
+	g := startGateway(t, servers[0], "acme")
+	d := newDoor(t, servers[0].url, "--workspace", "acme")
+	d.start()
+	d.ready()
+	k := admin.mustIssue(t, "acme")
+	tokens := []string{admin.exchanged(t, k), admin.as(servers[1]).exchanged(t, k)}
+	servers[1].kill()
+	for i, token := range tokens {
+		d.until(token, http.StatusOK)
+		g.until(t, time.Now(), http.StatusOK, token, cacheTime+slack)
+		t.Logf("server %d: %d bytes", i, len(token))
+	}
+	if a, b := kid(t, tokens[0]), kid(t, tokens[1]); a == b || !servers[0].publishes(key{Workspace: "acme", KID: b}) {
+		t.Errorf("kids %s and %s", a, b)
+	}
+	check(t, d.ends(t, admin, 8))
+
+	admin.mustRevoke(t, k)
+	if _, code, err := admin.exchange("acme", k.Token); code != http.StatusUnauthorized {
+		t.Errorf("a revoked key is exchanged: %d, %v", code, err)
+	}
+	for _, token := range tokens {
+		d.until(token, http.StatusUnauthorized)
+	}
+	g.until(t, time.Now(), http.StatusUnauthorized, k.Token, cacheTime+slack)
+	if code := g.get(t, tokens[0]); code != http.StatusOK {
+		t.Errorf("an Envoy that knows the JWKS only answers %d before the access token expires", code)
+	}
+}
+
+func kid(t testing.TB, token string) string {
+	t.Helper()
+	kid, err := jwks.KIDOf(token)
+	check(t, err)
+	return kid.String()
+}
+
+// ends revokes keys, and logs when the gateway refused their access tokens.
+func (d *door) ends(t *testing.T, admin *client, n int) error {
+	var took spread
+	for range n {
+		k := admin.mustIssue(t, "acme")
+		access := admin.exchanged(t, k)
+		d.until(access, http.StatusOK)
+		admin.mustRevoke(t, k)
+		start := time.Now()
+		for {
+			code, err := d.ask(access)
+			if err != nil {
+				return err
+			}
+			if code == http.StatusUnauthorized {
+				break
+			}
+			if time.Since(start) > patience {
+				return fmt.Errorf("%d after a revocation", code)
+			}
+		}
+		took = append(took, time.Since(start))
+	}
+	t.Logf("the gateway refused access tokens after the revocation of their key was answered, %s", took)
+	return nil
+}
+
+// signing returns the server's signing processes.
+func (s *server) signing() (pids []int) {
+	for _, pid := range sessionOf(s.pid()) {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if strings.HasSuffix(string(text), "\x00"+shift.Subcommand+"\x00") {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// TestE2EExchangeNothingToSteal lets shifts end, and reads all memory of the server and what it stored. The primes of a shift that
+// has ended are nowhere, and those of the present one in no memory but its process's.
+func TestE2EExchangeNothingToSteal(t *testing.T) {
+	needsProc(t)
+	t.Parallel()
+	s := startServer(t, "--log-level", "debug", "--exchange-shift", "8s")
+	admin := s.admin()
+	admin.mustCreate(t, "acme")
+	admin.mustExchange(t, "acme")
+	k := admin.mustIssue(t, "acme")
+	first, oldest := admin.exchanged(t, k), slices.Min(s.signing())
+	got := loot{tokens: []string{first}}
+	eventually(t, "the next shift signs", func() bool {
+		token, _, err := admin.exchange("acme", k.Token)
+		if err == nil && token != "" {
+			got.tokens = append(got.tokens, token)
+		}
+		return token != "" && kid(t, token) != kid(t, first)
+	})
+	modulus := s.mustPublished("acme").moduli[kid(t, first)]
+	if modulus == nil {
+		t.Fatal("the JWK of the first shift is no longer published")
+	}
+	eventually(t, "the first process is gone", func() bool { return !slices.Contains(s.signing(), oldest) })
+	got.moduli = moduliOf(s, "acme")
+	got.files = collect(t, s).files
+	t.Run("memory of the server", func(t *testing.T) { noPrimesInMemory(t, s, got.moduli) })
+	t.Run("what is kept", func(t *testing.T) { noPrimesInFiles(t, got) })
+	t.Run("tokens and signatures", func(t *testing.T) { noTokens(t, got) })
+	t.Run("memory of the signing processes", func(t *testing.T) {
+		scan := newScanner(got.moduli)
+		for _, pid := range s.signing() {
+			scanProcess(t, scan, pid)
+		}
+		for _, prime := range scan.primes() {
+			if new(big.Int).Rem(modulus, prime).Sign() == 0 {
+				t.Error("a process has a prime of the shift that has ended")
+			}
+		}
+		if len(scan.primes()) == 0 {
+			t.Error("no process has a prime of its own shift: this shows nothing")
+		}
+	})
+}
