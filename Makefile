@@ -104,7 +104,7 @@ e2e: build docs go-tools envoy python cluster nginx proxies redis browser client
 .PHONY: clients
 clients: build envoy python proxies client-libraries ## The client matrix: other people's clients against a server; writes the documentation's tables (half an hour)
 	@tools/matrix.sh
-	BURNKEY_E2E_CLIENTS="$${CLIENTS:-all}" $(AS_SHIPPED) go test -vet=off -count=1 -timeout 100m -v -run '^TestE2EClients$$' ./e2e
+	BURNKEY_E2E_CLIENTS="$${CLIENTS:-all}" $(AS_SHIPPED) go test -vet=off -count=1 -timeout 100m -v -run '^TestE2E(OAuth)?Clients$$' ./e2e
 	$(if $(CLIENTS),,BURNKEY_WRITE=true go test -vet=off -count=1 -run '^TestE2EClientsTable$$' ./e2e)
 
 .PHONY: bench

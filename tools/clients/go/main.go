@@ -18,6 +18,12 @@ type verifier func(token string) error
 var clients = map[string]func() (verifier, error){"go-oidc": goOIDC, "jwx": jwxCache, "jwx3": jwx3Cache, "keyfunc": keyFunc}
 
 func main() {
+	if os.Args[1] == "oauth2" {
+		if err := oauth2Token(); err != nil {
+			panic(err)
+		}
+		return
+	}
 	open, verify := clients[os.Args[1]], verifier(nil)
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		var err error
