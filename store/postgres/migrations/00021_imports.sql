@@ -1,5 +1,7 @@
 -- +goose Up
 
+LOCK TABLE workspaces IN SHARE ROW EXCLUSIVE MODE;
+
 -- The digest of an imported key, such as sha256:BASE64URL; NULL: the key has a JWK.
 ALTER TABLE keys ADD COLUMN digest text COLLATE "C";
 
