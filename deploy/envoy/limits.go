@@ -15,8 +15,25 @@ const MaxSignedLimits = 32
 // maxCounted is the number of keys that Envoy counts at the same time for each of SignedLimits.
 const maxCounted = 100000
 
-// signedLimit is a CEL expression: the limit that the token carries.
-const signedLimit = "metadata.filter_metadata['envoy.filters.http.jwt_authn'].burnkey.rate_limit"
+// CEL expressions.
+const (
+	verifiedToken = "metadata.filter_metadata['envoy.filters.http.jwt_authn']"
+	// signedLimit is the limit that the token carries.
+	signedLimit = verifiedToken + ".burnkey.rate_limit"
+	// isAccess can be true of a key, too. One of type JWT can have custom claims with the names of those of a parent.
+	isAccess = verifiedToken + ".burnkey_header.typ == 'at+jwt'"
+)
+
+// parentOr is a CEL expression for a claim about the parent of an access token, or else for a member of the key's own token.
+func parentOr(claim, own string) string {
+	claim = verifiedToken + ".burnkey." + claim
+	return fmt.Sprintf("%s && has(%s) ? %s : %s.%s", isAccess, claim, claim, verifiedToken, own)
+}
+
+// CountedID and CountedKID are CEL expressions for the id and the kid of the key that limits count: all access tokens of a key
+// together, and with the key itself.
+func (view) CountedID() string  { return parentOr("key_id", "burnkey.jti") }
+func (view) CountedKID() string { return parentOr("key_kid", "burnkey_header.kid") }
 
 var limitPattern = regexp.MustCompile(`^([1-9][0-9]{0,9})/(second|minute|hour|day|month)$`)
 

@@ -87,6 +87,27 @@ func TestSignedLimits(t *testing.T) {
 			}
 		}
 	}
+	parent := func() map[string]any {
+		id++
+		return claims(c.Issuer("acme"), "jti", strconv.Itoa(id), "key_id", "parent", "rate_limit", limitClaim(5, "HOUR"))
+	}
+	counted := 0 // of access tokens, and their key's own token
+	own := claims(c.Issuer("acme"), "jti", "parent", "rate_limit", limitClaim(5, "HOUR"))
+	for i := range all {
+		text := one.sign(t, accessHeader(one.kid), parent())
+		if i%2 == 0 {
+			text = one.token(t, own)
+		}
+		if g.code(t, text) == 200 {
+			counted++
+		}
+	}
+	if counted != 5 {
+		t.Errorf("a key and its access tokens: %d accepted, want 5", counted)
+	}
+	if code := g.code(t, one.token(t, parent())); code != 200 {
+		t.Errorf("a key with a custom claim key_id gets %d: it is counted as another key", code)
+	}
 	if g.Log() != "" {
 		t.Errorf("envoy warns:\n%s", g.Log())
 	}
@@ -123,10 +144,13 @@ func TestLocalFilterHasNoOverride(t *testing.T) {
 	c := valid()
 	c.SignedLimits = []string{"5/hour"}
 	text := render(t, envoy.Bootstrap, c)
-	override := `
-                limit: {dynamic_metadata: {metadata_key: {key: envoy.filters.http.jwt_authn, path: [{key: burnkey}, {key: rate_limit}]}}}`
-	at := "path: [{key: burnkey}, {key: jti}]}"
-	log := envoytest.Refused(t, replaceOnce(t, at, at+override)(text))
+	const (
+		at       = "rate_limits:\n              - actions:"
+		override = `rate_limits:
+              - limit: {dynamic_metadata: {metadata_key: {key: envoy.filters.http.jwt_authn, path: [{key: burnkey}, {key: rate_limit}]}}}
+                actions:`
+	)
+	log := envoytest.Refused(t, replaceOnce(t, at, override)(text))
 	if !strings.Contains(log, "'limit' field is not supported") {
 		t.Errorf("envoy refuses for another reason:\n%s", log)
 	}
@@ -154,6 +178,14 @@ func TestLimitService(t *testing.T) {
 	}
 	if got := j.asked(); !slices.EqualFunc(got, want, slices.Equal) || j.last.GetDomain() != "burnkey" {
 		t.Errorf("the service is asked %q, want %q", got, want)
+	}
+	access := k.sign(t, accessHeader(k.kid), claims(issuer, "jti", "token-1", "key_id", "key-1", "key_kid", "parent"))
+	g.get(t, "/", bearer(access), "X-Forwarded-For: 198.51.100.7, 203.0.113.9")
+	parent := [][]string{
+		{"issuer=" + issuer, "key_id=key-1", "kid=parent", "owner=cust_1", "remote_address=203.0.113.9"}, {"key_id=key-1"},
+	}
+	if got := j.asked(); !slices.EqualFunc(got, parent, slices.Equal) {
+		t.Errorf("the service is asked %q about an access token, want %q", got, parent)
 	}
 	if got, refused := g.accepted(t, token, 5); got != 2 || refused.Response == nil {
 		t.Errorf("%d accepted after the first one, want 2", got)
