@@ -83,6 +83,7 @@ var badKeys = []struct{ name, field, body string }{
 	{"long scope", "scopes", `{"owner":"x","scopes":["` + strings.Repeat("s", 129) + `"]}`},
 	{"scope twice", "scopes", `{"owner":"x","scopes":["` + marker + `","` + marker + `"]}`},
 	{"scope null", "scopes", `{"owner":"x","scopes":[null]}`},
+	{"null in a limit", "limits[0].calendar", `{"owner":"x","limits":[{"name":"a","requests":1,"seconds":1,"calendar":null}]}`},
 	{"scope an object", "scopes", `{"owner":"x","scopes":[{}]}`},
 	{"scope a list", "scopes", `{"owner":"x","scopes":["a",["` + marker + `"]]}`},
 	{"scopes text", "scopes", `{"owner":"x","scopes":"` + marker + `"}`},
@@ -201,7 +202,9 @@ func TestBadWorkspaces(t *testing.T) {
 		s.wantRefused(t, s.do("POST", "/v1/workspaces", bad.body), bad.field)
 	}
 	for _, bad := range []struct{ field, body string }{
-		{"name", `{"name":""}`}, {"audiences", `{"audiences":[]}`},
+		{"name", `{"name":""}`},
+		{"audiences", `{"audiences":[]}`},
+		{"policy.scopes[0].description", `{"policy":{"scopes":[{"name":"a","description":null}]}}`},
 	} {
 		s.wantRefused(t, s.do("PATCH", "/v1/workspaces/acme", bad.body), bad.field)
 	}

@@ -37,24 +37,52 @@ var format = huma.Format{
 	},
 }
 
-// refuseNull refuses null for members, which huma accepts for all optional ones. Merge patches are exempt,
-// since null has a meaning there. So is an any: huma first decodes each body into an any, then into the body's
-// type.
+// refuseNull refuses null for members, which huma accepts for all optional ones, and within lists. In a merge patch, null
+// has a meaning, but not within a list, which it replaces as a whole (RFC 7396 section 1). An any is exempt: huma first
+// decodes each body into an any, then into the body's type.
 func refuseNull(data []byte, v any) error {
+	isPatch := false
 	switch v.(type) {
-	case *any, *WorkspacePatch, *KeyPatch, *PlanPatch:
+	case *any:
 		return nil
+	case *WorkspacePatch, *KeyPatch, *PlanPatch:
+		isPatch = true
 	}
-	var members map[string]jsontext.Value
-	if err := json.Unmarshal(data, &members); err != nil {
-		return readError(err, data)
-	}
-	for name, value := range members {
-		if value.Kind() == 'n' {
-			return &readFault{detail: "must not be null", member: name}
+	in := jsontext.NewDecoder(bytes.NewReader(data))
+	for {
+		token, err := in.ReadToken()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return readError(err, data)
+		}
+		if at := in.StackPointer(); token.Kind() == 'n' && !isFree(at) && (inList(in) || !isPatch && !isWithin(at, "change")) {
+			return &readFault{detail: "must not be null", member: memberAt(at)}
 		}
 	}
-	return nil
+}
+
+// isFree reports whether a place is within an object that may contain anything.
+func isFree(at jsontext.Pointer) bool { return isWithin(at, "claims") || isWithin(at, "metadata") }
+
+// isWithin reports whether a place is below a member with this name.
+func isWithin(at jsontext.Pointer, name string) bool {
+	for at = at.Parent(); at != ""; at = at.Parent() {
+		if at.LastToken() == name {
+			return true
+		}
+	}
+	return false
+}
+
+func inList(in *jsontext.Decoder) bool {
+	for level := range in.StackDepth() {
+		if kind, _ := in.StackIndex(level + 1); kind == '[' {
+			return true
+		}
+	}
+	return false
 }
 
 // readFault reports an invalid member. huma keeps only the error's string, which fieldOf splits again.
