@@ -7,7 +7,7 @@ type Condition struct {
 	// Schema is the version of the schema in the database, 0 if it has none. Known is the version that this
 	// program needs.
 	Schema, Known int64
-	// Needs is the version that a program must know, at least, to use the database; 0 if Schema is too old to say it.
+	// Needs is the lowest schema version that a program must know to use the database; 0 if Schema is too old to record it.
 	Needs int64
 	// Moved is true if Settle would return ErrMoved.
 	Moved bool

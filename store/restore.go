@@ -16,16 +16,17 @@ type RestoreStore interface {
 	// disk.
 	Settle(ctx context.Context, moved bool) error
 	// Leap raises a workspace's version to one that no earlier copy of the database can have had, and returns it. It
-	// replaces the log by one empty change. The version is the time `at` in microseconds, unless the version was already
-	// near it or later. A long log takes long to delete, so call Compact first. Errors: ErrNotFound. Audit: ActionWorkspaceRestore.
+	// replaces the log with one empty change. The version is the time `at` in microseconds, unless the version was already
+	// near it or later. Deleting a long log takes a while, so call Compact first. Errors: ErrNotFound. Audit:
+	// ActionWorkspaceRestore.
 	Leap(ctx context.Context, workspace string, at time.Time) (uint64, error)
 }
 
-// leapAtLeast is more than the changes of a workspace that a lost copy can have had if a clock was wrong.
+// leapAtLeast is by how much Leap raises a version at least, in case a clock is wrong. No lost copy has this many more changes.
 const leapAtLeast = 1_000_000_000
 
-// Leapt returns the version to which Leap raises a version. For backends. A workspace has less than one change in a
-// microsecond, so a version is never later than the time of its change.
+// Leapt returns the version to which Leap raises a version. For backends. A workspace has less than one change per
+// microsecond, so no version is higher than the time of its change in microseconds.
 func Leapt(version uint64, at time.Time) uint64 {
 	return max(version+leapAtLeast, uint64(max(0, at.UnixMicro())))
 }

@@ -2,12 +2,12 @@ package store
 
 import "fmt"
 
-// FirstExpandOnly is the schema version from which a database says which programs can use it. Each later migration only
-// expands the schema, so that servers of the version before continue to work, or raises what the database needs.
+// FirstExpandOnly is the first schema version that records which programs can use the database. Each later migration only
+// expands the schema, so that servers of the previous version continue to work, or raises what the database needs.
 const FirstExpandOnly = 19
 
 // CheckSchema returns an error unless a program that knows the schema version `known` can use a database with a later
-// schema. needs returns the version that a program must know, at least. For backends.
+// schema. needs returns the lowest version that a program must know. For backends.
 func CheckSchema(schema, known int64, needs func() (int64, error)) error {
 	least, err := needs()
 	if err != nil {

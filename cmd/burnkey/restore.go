@@ -16,7 +16,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// restore makes a database safe to serve that was restored from a backup.
+// restore makes a database that was restored from a backup safe to serve.
 type restore struct {
 	database, from string
 	audits, states []string
@@ -32,10 +32,10 @@ func restoreCommand() *cobra.Command {
 		Use:   "restore",
 		Short: "Make a restored database safe to serve",
 		Long: "Prepare a database that was restored from a backup, before a server uses it. In the backup, keys that were revoked\n" +
-			"since are valid. The command lists what is known to have happened since: from the database that was in use (--from),\n" +
-			"from lists of the audit (--audit), and from state files of gateways (--state). It asks, then revokes these keys again,\n" +
-			"suspends or changes those that were suspended or changed, ends all sessions of the portal, and raises the versions of\n" +
-			"all workspaces past those that were in use, so that every gateway fetches its keys again.",
+			"later are still valid. The command lists what is known to have happened after the backup: from the database that was\n" +
+			"in use (--from), from lists of the audit (--audit), and from state files of gateways (--state). After you confirm, it\n" +
+			"revokes, suspends and changes these keys again, ends all sessions of the portal, and raises the versions of all\n" +
+			"workspaces past those that were in use, so that every gateway fetches its keys again.",
 		Example: "  burnkey restore --database sqlite:burnkey.db --from sqlite:old/burnkey.db\n" +
 			"  burnkey restore --database postgres://…/restored --audit since.csv --state /var/lib/burnkey/feed.jwks --yes",
 		Args: noArgs,
@@ -52,7 +52,7 @@ func restoreCommand() *cobra.Command {
 	flags.StringVar(&r.from, "from", "", "`URL` of the database that was in use before the restore, if it can still be read")
 	flags.StringSliceVar(&r.audits, "audit", nil, "`FILE` written by burnkey audit list (csv or json) or admin cut-audit; may be repeated")
 	flags.StringSliceVar(&r.states, "state", nil, "state `FILE` of a gateway: feed.jwks, or WORKSPACE.jwks; may be repeated")
-	flags.BoolVar(&r.yes, "yes", false, "do it without asking")
+	flags.BoolVar(&r.yes, "yes", false, "change the database without asking")
 	return cmd
 }
 
@@ -102,20 +102,21 @@ func (r *restore) gather(ctx context.Context, p *restorePlan) error {
 	return nil
 }
 
-// summarize prints how many keys are in the plan, and until when the database has a record of what happened.
+// summarize prints the number of keys for each action, and the time of the latest audit entry.
 func (r *restore) summarize(ctx context.Context, p *restorePlan) error {
 	latest, err := p.latestEntry(ctx)
 	if err != nil {
 		return err
 	}
 	if !latest.IsZero() {
-		fmt.Fprintf(r.stderr, "The latest audit entry in this database is of %s.\n", when(&latest))
+		fmt.Fprintf(r.stderr, "Latest audit entry in this database: %s\n", when(&latest))
 	}
 	if r.from == "" && len(r.audits) == 0 && len(r.states) == 0 {
-		fmt.Fprintln(r.stderr, "Without --from, --audit or --state, keys that were revoked later than that are valid again.")
+		fmt.Fprintln(r.stderr, "Without --from, --audit or --state, keys that were revoked after the backup stay valid.")
 	}
-	fmt.Fprintf(r.stderr, "Keys to revoke: %d, to change: %d, lost: %d. In all %d workspaces, sessions end and versions rise.\n",
-		p.count(actRevoke), p.count(actChange), p.count(actLost), len(p.workspaces))
+	fmt.Fprintf(r.stderr, "Keys to revoke: %d, to change: %d, for you to check: %d, lost: %d.\n"+
+		"In all %d workspaces, sessions end and versions rise.\n",
+		p.count(actRevoke), p.count(actChange), p.count(actCheck), p.count(actLost), len(p.workspaces))
 	return nil
 }
 
@@ -126,7 +127,7 @@ func (r *restore) confirm() error {
 	}
 	in, ok := r.in.(interface{ Fd() uintptr })
 	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return errors.New("nothing was changed: --yes is needed for the change")
+		return errors.New("nothing was changed: --yes is needed without a terminal")
 	}
 	fmt.Fprint(r.stderr, "Do this? [y/N] ")
 	answer, err := bufio.NewReader(r.in).ReadString('\n')
@@ -139,7 +140,7 @@ func (r *restore) confirm() error {
 	return nil
 }
 
-// apply makes the changes. It can be repeated after a failure: until its end, servers refuse the database.
+// apply makes the changes. After a failure it can be repeated: servers refuse the database until Settle.
 func (r *restore) apply(ctx context.Context, st store.Store, p *restorePlan) error {
 	if err := p.repair(ctx, r.stderr); err != nil {
 		return err
@@ -165,7 +166,7 @@ func (r *restore) apply(ctx context.Context, st store.Store, p *restorePlan) err
 	return err
 }
 
-// workspacesOf returns all workspaces, the management keys' first.
+// workspacesOf returns all workspaces, by id.
 func workspacesOf(ctx context.Context, st store.Store) (list []store.Workspace, err error) {
 	for f := (store.WorkspaceFilter{Limit: pageOfRestore}); ; {
 		page, next, err := st.Workspaces(ctx, f)

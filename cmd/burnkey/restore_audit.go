@@ -63,7 +63,7 @@ func parseAudit(text []byte) ([]archivedEntry, error) {
 		case errors.Is(err, io.EOF) && len(text) > 0:
 			return all, nil
 		case err != nil:
-			return nil, errors.New("must be a list that burnkey audit list has written as json or csv, or an archive of admin cut-audit")
+			return nil, errors.New("must be a list by burnkey audit list (csv or json), or an archive by burnkey admin cut-audit")
 		case one.Entries != nil:
 			all = append(all, *one.Entries...)
 		case one.Action == "":

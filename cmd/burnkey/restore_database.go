@@ -53,9 +53,7 @@ func (p *restorePlan) compare(ctx context.Context, old store.Store, workspace st
 			mine, err, more = next()
 		case !was.RevokedAt.IsZero(): // it was issued and revoked since
 		default:
-			p.add(restored{
-				workspace: workspace, owner: was.Owner, id: was.ID, act: actLost, why: "issued " + stamp(was.CreatedAt) + ": its token is refused",
-			})
+			p.addLost(workspace, was.Owner, was.ID, was.CreatedAt)
 		}
 	}
 	if more && err == nil {
@@ -80,17 +78,17 @@ func (p *restorePlan) compareKey(k, was *store.Key) {
 	case differ(k, was):
 		p.addKey(k, actChange, "changed "+stamp(was.UpdatedAt), takeOver(was))
 	case was.RotatedTo != k.RotatedTo:
-		p.addKey(k, actCheck, "rotated: its successor is lost, and it stays valid", nil)
+		p.addKey(k, actCheck, "rotated"+successorLost, nil)
 	}
 }
 
-// differ reports whether keys differ in what decides which requests pass.
+// differ reports whether two states of a key let different requests pass.
 func differ(a, b *store.Key) bool {
 	return !a.SuspendedAt.Equal(b.SuspendedAt) || !a.ExpiresAt.Equal(b.ExpiresAt) || !slices.Equal(a.Scopes, b.Scopes) ||
 		!slices.Equal(a.AllowedIPs, b.AllowedIPs)
 }
 
-// takeOver returns a change that makes a key like its later state.
+// takeOver returns a change to the later state of a key.
 func takeOver(was *store.Key) func(k *store.Key) {
 	return func(k *store.Key) {
 		k.SuspendedAt, k.SuspendedReason, k.SuspendedBy = was.SuspendedAt, was.SuspendedReason, was.SuspendedBy

@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// audited is what audit entries, in the order of their times, say about keys.
+// audited collects what audit entries, in the order of their times, say about keys.
 type audited struct {
 	*restorePlan
 	// ended and suspended can be undone by a later entry.
@@ -68,9 +68,7 @@ func (a *audited) readEntry(ctx context.Context, e *archivedEntry) error {
 func (a *audited) readLost(id uuid.UUID, e *archivedEntry) {
 	switch e.Action {
 	case store.ActionKeyIssue:
-		a.add(restored{
-			workspace: e.Workspace, owner: e.Owner, id: id, act: actLost, why: "issued " + stamp(e.At) + ": its token is refused",
-		})
+		a.addLost(e.Workspace, e.Owner, id, e.At)
 	case store.ActionKeyRevoke, store.ActionGraceEnd:
 		delete(a.keys, id)
 	}
@@ -104,10 +102,10 @@ func (a *audited) readRotation(k *store.Key, e *archivedEntry) {
 		}
 		return
 	}
-	a.addKey(k, actCheck, "rotated "+stamp(e.At)+": its successor is lost, and it stays valid", nil)
+	a.addKey(k, actCheck, "rotated "+stamp(e.At)+successorLost, nil)
 }
 
-// readUpdate adds a suspension, and lists other changes that restrict a key: their exact values are not in all entries.
+// readUpdate adds a suspension. Other changes are only listed, for a check: not every entry has the exact values.
 func (a *audited) readUpdate(k *store.Key, e *archivedEntry) {
 	var changes map[string]struct{ After json.RawMessage }
 	if json.Unmarshal(e.Detail, &changes) != nil {

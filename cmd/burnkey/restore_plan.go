@@ -22,12 +22,15 @@ const pageOfRestore = 1000
 // Actions of restore.
 const (
 	actRevoke = "revoke"
-	actChange = "change" // its attributes become those before the restore
+	actChange = "change" // its attributes become what they were before the restore
 	actCheck  = "check"  // nothing: the user must look
 	actLost   = "lost"   // nothing: it is not in the restored database
 )
 
-// restored is a key about which something is known to have happened since the backup.
+// successorLost is why a rotated key must be checked.
+const successorLost = ": its successor is lost, and it stays valid"
+
+// restored is a key that is known to have changed after the backup.
 type restored struct {
 	workspace, owner string
 	id               uuid.UUID
@@ -50,7 +53,7 @@ func newRestorePlan(st store.Store, workspaces []store.Workspace, now time.Time)
 // acts has the actions in the order of their importance.
 var acts = []string{actRevoke, actChange, actCheck, actLost}
 
-// add adds what one source says about a key. If sources differ, the more important action counts.
+// add adds what one source says about a key. If sources differ, the more important action wins.
 func (p *restorePlan) add(found restored) {
 	known := p.keys[found.id]
 	if known == nil || slices.Index(acts, found.act) < slices.Index(acts, known.act) {
@@ -65,7 +68,12 @@ func (p *restorePlan) addKey(k *store.Key, act, why string, change func(k *store
 	}
 }
 
-// actOn returns an action for a restored key, unless it was removed before the backup.
+// addLost adds a key that was issued after the backup.
+func (p *restorePlan) addLost(workspace, owner string, id uuid.UUID, issued time.Time) {
+	p.add(restored{workspace: workspace, owner: owner, id: id, act: actLost, why: "issued " + stamp(issued) + ": its token is refused"})
+}
+
+// actOn returns an action for a restored key. ok is false if the key was removed before the backup.
 func actOn(k *store.Key, act, why string, change func(k *store.Key)) (_ restored, ok bool) {
 	return restored{workspace: k.Workspace, owner: k.Owner, id: k.ID, act: act, why: why, change: change},
 		k.RevokedAt.IsZero() && k.Removed() == 0
@@ -80,7 +88,7 @@ func (p *restorePlan) count(act string) (n int) {
 	return n
 }
 
-// sorted returns the keys by action, those of management keys first.
+// sorted returns the keys by action; for each action, management keys come first.
 func (p *restorePlan) sorted() []*restored {
 	list := make([]*restored, 0, len(p.keys))
 	for _, k := range p.keys {

@@ -79,7 +79,7 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, files fs.FS) (err erro
 	return nil
 }
 
-// selectNeeds returns the schema version that a program must know, at least.
+// selectNeeds returns the lowest schema version that a program must know.
 const selectNeeds = `SELECT needs_schema FROM installation`
 
 // state is the state of the database that isCurrent checks.

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// identified identifies the database in its cluster. A standby and a base backup have the same identifiers; a restored
-	// dump has others.
+	// identified identifies the database and its cluster. A standby and a base backup have the same identifiers; a restored
+	// dump has others. A role that may not call the function identifies the database alone, by selectHere.
 	mayIdentify = `SELECT has_function_privilege('pg_control_system()', 'EXECUTE')`
 	databaseOID = `(SELECT oid FROM pg_database WHERE datname = current_database())`
 	selectHere  = `SELECT 'database ' || ` + databaseOID
@@ -43,7 +43,7 @@ func (s *Store) Settle(ctx context.Context, moved bool) error {
 	}))
 }
 
-// whereIs identifies the database that a connection is to.
+// whereIs identifies the database of a connection.
 func whereIs(ctx context.Context, c interface {
 	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
 },

@@ -71,7 +71,7 @@ func TestALaterSchemaThatOnlyExpands(t *testing.T) {
 	}
 }
 
-// The functions that identify a cluster may be forbidden to the role.
+// A role may lack the right to call the function that identifies the cluster.
 func TestACopyOfTheDatabaseIsNoticed(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)

@@ -2,5 +2,5 @@
 
 package sqlite
 
-// inode returns an empty string: files have no number here.
+// inode returns an empty string: files have no inode on this platform.
 func inode(string) (string, error) { return "", nil }

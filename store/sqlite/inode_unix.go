@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// inode returns the number of a file within its file system. The device's number is no part of it: it can change
+// inode returns the number of a file within its file system. The number of the device is left out: it can change
 // whenever the machine starts.
 func inode(file string) (string, error) {
 	info, err := os.Stat(file)

@@ -17,7 +17,7 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// selectNeeds returns the schema version that a program must know, at least.
+// selectNeeds returns the lowest schema version that a program must know.
 const selectNeeds = `SELECT needs_schema FROM installation`
 
 // applicationID marks the file as a Burnkey database ("Burn" in ASCII).

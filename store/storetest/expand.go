@@ -14,8 +14,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// contracts are statements after which a server of the version before can fail: it reads what is gone, gets a NULL that
-// it does not expect, or writes what the schema now refuses.
+// contracts are statements after which a server of the previous version can fail: it reads a column or table that is gone,
+// gets a NULL that it does not expect, or writes a row that the schema now refuses.
 var contracts = regexp.MustCompile(`(?is)\bDROP\s+(?:TABLE|COLUMN|VIEW|FUNCTION|NOT\s+NULL|DEFAULT)\b|\bRENAME\b|` +
 	`\bSET\s+NOT\s+NULL\b|\bTYPE\s|\bUNIQUE\s+INDEX\b|\bADD\s+(?:CONSTRAINT|CHECK|UNIQUE)\b|` +
 	`\bADD\s+COLUMN\s[^,;]*?\bNOT\s+NULL\b|\bCREATE\s+(?:CONSTRAINT\s+)?TRIGGER\b`)
@@ -27,7 +27,7 @@ var (
 	expands     = regexp.MustCompile(`(?m)^-- Expands: \S.{10,}$`)
 )
 
-// contract returns a statement in a migration that is not only an expansion, or an empty string.
+// contract returns a statement of a migration that can break older servers, or an empty string.
 func contract(migration string) string {
 	if raisesNeeds.MatchString(migration) || expands.MatchString(migration) {
 		return ""
@@ -70,7 +70,7 @@ func ExpandOnly(t *testing.T, migrations fs.FS) {
 			t.Fatal(err)
 		}
 		if found := contract(string(text)); version > store.FirstExpandOnly && found != "" {
-			t.Errorf("%s: %q can break servers of the version before: see CONTRIBUTING, Migrations", name, found)
+			t.Errorf("%s: %q can break servers of the previous version: see CONTRIBUTING, Migrations", name, found)
 		}
 	}
 }
@@ -88,8 +88,8 @@ const later = `
 	CREATE TABLE later (id INTEGER NOT NULL PRIMARY KEY);
 	CREATE INDEX keys_later ON keys (workspace, later);`
 
-// LaterSchema checks that a store works on, and one is opened, when a later version's migration has expanded the
-// schema. exec runs SQL; it must also add the version 99999 to the versions.
+// LaterSchema checks that an open store continues to work after a later version's migration has expanded the schema, and
+// that a store can be opened on it. exec runs SQL; it must also add the version 99999 to the versions.
 func LaterSchema(t *testing.T, db Database, exec func(query string)) {
 	e := newEnv(t, db)
 	before := e.life("before")
@@ -102,7 +102,7 @@ func LaterSchema(t *testing.T, db Database, exec func(query string)) {
 	started.life("started")
 }
 
-// life does with a workspace what servers do with one, and returns the id of an active key.
+// life creates a workspace, changes it as servers do, and returns the id of an active key.
 func (e env) life(workspace string) uuid.UUID {
 	e.Helper()
 	e.create(workspace)

@@ -2,8 +2,8 @@
 
 -- One row about the database itself.
 CREATE TABLE installation (
-    -- The lowest schema version that a program must know to use this database. A program that knows less than the
-    -- database has, but at least this, works with it. Only a migration after which earlier programs fail raises it.
+    -- The lowest schema version that a program must know to use this database, even if the schema has a higher one. Only
+    -- a migration after which older programs would fail raises it.
     needs_schema bigint NOT NULL,
     home         text COLLATE "C" -- where a server last used the database: a copy is somewhere else; NULL: unknown
 );
