@@ -10,9 +10,10 @@ import (
 // MinPepperLen is the minimum length of Options.Pepper in bytes.
 const MinPepperLen = 16
 
-// mayBeImported reports whether there are imported keys and a credential, unlike a token of Burnkey, can be one.
+// mayBeImported reports whether a credential, unlike a token of Burnkey, can be an imported key, and there are any, or that is
+// not known yet.
 func (g *Gateway) mayBeImported(token string) bool {
-	if g.feed == nil || g.feed.ImportedLen() == 0 || len(token) > jwks.MaxTokenLen {
+	if g.feed == nil || g.feed.ImportedLen() == 0 && g.started.Load() || len(token) > jwks.MaxTokenLen {
 		return false
 	}
 	_, jwt := jwks.CutPrefix(token)
@@ -42,10 +43,10 @@ func (g *Gateway) verifyImported(key string, from netip.Addr) (*tenant, *jwks.Cl
 	return t, claims, nil
 }
 
-// unknown returns jwks.ErrUnknown, or why the key can't be known yet.
+// unknown returns jwks.ErrUnknown, or why the key can't be known yet. Unlike a token, it does not name its workspace.
 func (g *Gateway) unknown() error {
 	switch {
-	case !g.isRosterKnown():
+	case !g.started.Load():
 		return jwks.ErrNotReady
 	case g.o.MaxStaleness > 0 && !g.o.ServeStale && g.feed.Age() > g.o.MaxStaleness:
 		return jwks.ErrStale

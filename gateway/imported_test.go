@@ -3,7 +3,9 @@ package gateway
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,9 +39,7 @@ func TestImportedKeys(t *testing.T) {
 	}
 	g, stop := begin()
 	wait(t, g, other().Bearer("beta"), 200)
-	if code := codeOf(g, "Bearer old-key"); code != 401 {
-		t.Errorf("before the import: %d", code)
-	}
+	wait(t, g, "Bearer old-key", 401)
 	forever := jwks.Attributes{NeverExpires: true, Scopes: []string{"maps:read"}}
 	once := forever
 	once.Limits = []jwks.Limit{{Name: "once", Requests: 1, Seconds: 3600}}
@@ -88,6 +88,7 @@ func TestImportedKeys(t *testing.T) {
 	stop()
 	o.SetHook(gatewaytest.Outage)
 	g, _ = begin() // from disk
+	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
 	check(g)
 	o.SetHook(nil)
 	o.Apply("acme", jwks.Change{Unsigned: jwks.Unsigned{Dropped: []jwks.KID{jwks.ImportedKID("018f0000-0000-7000-8000-000000000001")}}})
@@ -95,6 +96,40 @@ func TestImportedKeys(t *testing.T) {
 	clock.Advance(time.Hour)
 	if d := g.Decide(t.Context(), request("Bearer short")); d.Refusal == nil || d.Refusal.Code() != "expired" {
 		t.Errorf("after its end: %v", d.Refusal)
+	}
+}
+
+// A gateway that starts does not refuse keys of which it can't know yet: clients would give up after a 401.
+func TestImportedKeysAtTheStart(t *testing.T) {
+	t.Parallel()
+	o := gatewaytest.NewOrigin(t, "acme", "beta")
+	forever := jwks.Attributes{NeverExpires: true, Scopes: []string{"maps:read"}}
+	o.Apply("acme", importing(importedKey(1, jwks.SHA256Digest("old-key"), forever)))
+	o.Apply("beta", importing(importedKey(2, jwks.SHA256Digest("another"), forever)))
+	big := make([]jwks.ImportedKey, 2000) // too many for the stream: the set is fetched
+	for i := range big {
+		big[i] = importedKey(i+10, jwks.SHA256Digest(fmt.Sprint("beta ", i)), forever)
+	}
+	o.Apply("beta", importing(big...))
+	o.SetHook(gatewaytest.Outage)
+	g, _ := followAll(t, o, "")
+	for _, key := range []string{"old-key", "another"} {
+		if code := codeOf(g, "Bearer "+key); code != 503 {
+			t.Errorf("%s, before anything is known: %d", key, code)
+		}
+	}
+	o.SetHook(func(w http.ResponseWriter, r *http.Request) bool {
+		return strings.Contains(r.URL.String(), "beta") && gatewaytest.Outage(w, r)
+	})
+	wait(t, g, "Bearer old-key", 200)
+	if code := codeOf(g, "Bearer another"); code != 503 {
+		t.Errorf("while the set of a workspace is not known: %d", code)
+	}
+	o.SetHook(nil)
+	wait(t, g, "Bearer another", 200)
+	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
+	if code := codeOf(g, "Bearer no-such-key"); code != 401 {
+		t.Errorf("an unknown key: %d", code)
 	}
 }
 

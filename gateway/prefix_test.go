@@ -51,6 +51,7 @@ func TestPrefixFromTheFeed(t *testing.T) {
 	check("after the time", "", 401)
 	check("after the time", "acme-", 200)
 	wait(t, g, prefixed("beta-", own().Bearer("beta")), 200)
+	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
 	for _, prefix := range []string{"Acme-", "acme_", "-", "acme", strings.Repeat("a", 32) + "-"} {
 		if v := ask(g, request(prefixed(prefix, bare))); v.status != 401 || !strings.Contains(v.body, "malformed") {
 			t.Errorf("%q: %d %s", prefix, v.status, v.body)
