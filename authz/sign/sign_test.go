@@ -108,3 +108,24 @@ func TestAnotherProgram(t *testing.T) {
 		t.Error("a missing program was started")
 	}
 }
+
+// BenchmarkSign shows what a signature costs with the pipes, with as many callers as the exchange has for two CPUs.
+func BenchmarkSign(b *testing.B) {
+	p, err := Start()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(p.Close)
+	key, err := p.Generate(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetParallelism(3)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := key.Sign(b.Context(), [shift.DigestLen]byte{}); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
