@@ -55,6 +55,8 @@ type Options struct {
 	Metrics prometheus.Registerer
 	// NewID makes key ids; nil means UUIDv7.
 	NewID func() (uuid.UUID, error)
+	// Pepper is the key of the HMAC-SHA-256 of imported keys, as burnkey gateway has it. Empty: there is none.
+	Pepper []byte
 }
 
 // Service is the domain: workspaces, keys, and who may manage them. It is safe for concurrent use.
@@ -63,6 +65,7 @@ type Service struct {
 	minter    Minter
 	publisher *publish.Publisher
 	publicURL string
+	pepper    []byte
 	now       func() time.Time
 	newID     func() (uuid.UUID, error)
 	reads     *reads
@@ -82,7 +85,7 @@ type Service struct {
 func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, minter: o.Minter, publisher: o.Publisher,
-		publicURL: strings.TrimRight(o.PublicURL, "/"), now: o.Now, newID: o.NewID,
+		publicURL: strings.TrimRight(o.PublicURL, "/"), now: o.Now, newID: o.NewID, pepper: o.Pepper,
 		due: make(chan struct{}, 1),
 	}
 	s.publisher.OnChange(Home, s.homeChanged)

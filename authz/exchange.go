@@ -162,20 +162,14 @@ func (s *Service) presented(ctx context.Context, workspace string, secret jwks.T
 	_, jwt := jwks.CutPrefix(secret.Reveal())
 	parsed, err := jwks.Parse(jwt)
 	if err != nil {
-		return nil, errNotKey
+		return s.presentedImported(ctx, workspace, secret)
 	}
 	if pub, ok := s.lookup(workspace, parsed.KID); ok && parsed.Check(pub) != nil { // before the store is asked
 		return nil, errNotKey
 	}
-	p := &presentedKey{}
-	p.key, p.policy, err = s.store.KeyForExchange(ctx, workspace, parsed.KID)
-	switch {
-	case errors.Is(err, ErrNotFound) || err == nil && !p.standing(s.Now()):
-		return nil, errNotKey
-	case err != nil:
+	p, err := s.standingKey(ctx, workspace, parsed.KID)
+	if err != nil {
 		return nil, err
-	case !p.policy.Exchange.Enabled:
-		return nil, ErrNoExchange
 	}
 	pub, err := s.reached(ctx, &p.key)
 	if err != nil {
@@ -186,6 +180,33 @@ func (s *Service) presented(ctx context.Context, workspace string, secret jwks.T
 		return nil, errNotKey
 	}
 	p.extra = claims.Extra
+	return p, nil
+}
+
+// presentedImported does the same for an imported key.
+func (s *Service) presentedImported(ctx context.Context, workspace string, secret jwks.Token) (*presentedKey, error) {
+	k, err := s.importedKey(ctx, workspace, secret)
+	if errors.Is(err, ErrNotFound) {
+		return nil, errNotKey
+	} else if err != nil {
+		return nil, err
+	}
+	return s.standingKey(ctx, workspace, k.KID)
+}
+
+// standingKey reads a key in one statement with the policy. Errors: errNotKey, ErrNoExchange.
+func (s *Service) standingKey(ctx context.Context, workspace string, kid jwks.KID) (*presentedKey, error) {
+	var err error
+	p := &presentedKey{}
+	p.key, p.policy, err = s.store.KeyForExchange(ctx, workspace, kid)
+	switch {
+	case errors.Is(err, ErrNotFound) || err == nil && !p.standing(s.Now()):
+		return nil, errNotKey
+	case err != nil:
+		return nil, err
+	case !p.policy.Exchange.Enabled:
+		return nil, ErrNoExchange
+	}
 	return p, nil
 }
 
@@ -274,7 +295,7 @@ func (s *Service) accessClaims(ctx context.Context, p *presentedKey, r *Exchange
 	return &jwks.Claims{
 		Issuer: s.Issuer(p.key.Workspace), Subject: p.key.Owner, Audience: audience, ID: id.String(),
 		IssuedAt: now.Unix() - clockSkew, Expiry: exp, Scope: strings.Join(scopes, " "),
-		ClientID: p.key.Owner, KeyID: p.key.ID.String(), KeyKID: p.key.KID, Extra: extra,
+		ClientID: p.key.Owner, KeyID: p.key.ID.String(), KeyKID: p.key.KID, KeyImported: p.key.Digest != nil, Extra: extra,
 	}, nil
 }
 

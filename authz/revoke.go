@@ -37,6 +37,11 @@ func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (s
 // holder may not end the key that it stems from.
 func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.Token) (revoked bool, err error) {
 	defer spans.Start(&ctx, "authz.revoke_token", nil)()
+	if k, err := s.importedKey(ctx, workspace, token); err == nil {
+		return s.revokeHeld(ctx, workspace, k.ID)
+	} else if !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
 	claims, err := s.authentic(workspace, token)
 	if errors.Is(err, jwks.ErrUnknown) || errors.Is(err, ErrNotFound) {
 		if claims, err = s.sought(ctx, workspace, token); err != nil {
@@ -49,14 +54,18 @@ func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.
 	if claims.HasParent() {
 		return false, ErrAccessToken
 	}
-	actor := store.ActorOf(ctx)
-	actor.ID = claims.ID
-	ctx = store.By(ctx, actor)
 	id, err := uuid.Parse(claims.ID)
 	if err != nil {
 		return false, nil //nolint:nilerr // as above
 	}
-	_, err = s.Revoke(ctx, workspace, id)
+	return s.revokeHeld(ctx, workspace, id)
+}
+
+// revokeHeld revokes a key for its holder.
+func (s *Service) revokeHeld(ctx context.Context, workspace string, id uuid.UUID) (revoked bool, err error) {
+	actor := store.ActorOf(ctx)
+	actor.ID = id.String()
+	_, err = s.Revoke(store.By(ctx, actor), workspace, id)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}

@@ -87,7 +87,7 @@ func (a *adminIssue) run(ctx context.Context, stderr io.Writer) (_ authz.Issued,
 		return authz.Issued{}, err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	service, err := newService(st, publish.NewPublisher(st, nil), a.publicURL, nil, mint.Options{})
+	service, err := newService(st, publish.NewPublisher(st, nil), a.publicURL, nil, nil, mint.Options{})
 	if err != nil {
 		return authz.Issued{}, err
 	}

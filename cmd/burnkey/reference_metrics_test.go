@@ -40,7 +40,7 @@ func serverMetrics(t *testing.T) *prometheus.Registry {
 	testkit.Check(t, err)
 	t.Cleanup(func() { testkit.Check(t, r.store.Close()) })
 	r.publisher = publish.NewPublisher(r.store, r.metrics)
-	r.service, err = newService(r.store, r.publisher, s.publicURL, log, mint.Options{Metrics: r.metrics, Log: log})
+	r.service, err = newService(r.store, r.publisher, s.publicURL, nil, log, mint.Options{Metrics: r.metrics, Log: log})
 	testkit.Check(t, err)
 	testkit.Check(t, r.publisher.Load(t.Context())) // without it, the age of the sets is unknown
 	handler, err := r.handler()

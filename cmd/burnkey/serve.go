@@ -22,6 +22,7 @@ type server struct {
 	database      string
 	adminKeyFile  string
 	oidcSecrets   string
+	pepperFile    string   // of imported keys
 	proxies       []string // networks of trusted proxies
 	outboundAllow []string // further networks that may be called
 	logging       logging
@@ -85,6 +86,9 @@ func (s *server) flags(cmd *cobra.Command) {
 	flags.StringVar(&s.oidcSecrets, "oidc-secrets", "",
 		"JSON `FILE` (0600) with the client secrets for the OpenID providers of logins to the portal: "+
 			"{\"WORKSPACE\": {\"issuer\": \"URL\", \"client_secret\": \"SECRET\"}}")
+	flags.StringVar(&s.pepperFile, "pepper-file", "",
+		"`FILE` with the pepper of imported keys that were hashed with HMAC-SHA-256, so that they can be exchanged, and revoked by "+
+			"possession (default none)")
 	flags.StringSliceVar(&s.proxies, "trusted-proxies", nil, "`NETWORKS` (CIDR) of proxies whose X-Forwarded-For header is trusted "+
 		"(default none: a client's address is that of its connection)")
 	flags.StringSliceVar(&s.outboundAllow, "outbound-allow", nil,

@@ -39,6 +39,7 @@ type running struct {
 	outbound networks.List
 	clients  map[string]portal.ClientSecret
 	webhook  webhook.Secret
+	pepper   []byte
 	calls    *http.Client // to webhooks and OpenID providers
 
 	store     store.Store
@@ -117,6 +118,11 @@ func (s *server) read() (*running, error) {
 	if r.clients, err = oidcSecrets(s.oidcSecrets); err != nil {
 		return nil, err
 	}
+	if s.pepperFile != "" {
+		if r.pepper, err = readPepper("--pepper-file", s.pepperFile); err != nil {
+			return nil, err
+		}
+	}
 	if r.webhook, err = webhookSecret(s.webhookSecretFile); err != nil {
 		return nil, fmt.Errorf("--webhook-secret-file: %w", err)
 	}
@@ -143,7 +149,7 @@ func webhookSecret(file string) (webhook.Secret, error) {
 // load creates the service, reads the published sets, and prepares the database.
 func (r *running) load(ctx context.Context) (err error) {
 	r.publisher = publish.NewPublisher(r.store, r.metrics)
-	r.service, err = newService(r.store, r.publisher, r.publicURL, r.log, mint.Options{
+	r.service, err = newService(r.store, r.publisher, r.publicURL, r.pepper, r.log, mint.Options{
 		Workers: r.mintWorkers, Queue: r.mintQueue, Deadline: r.mintDeadline, Metrics: r.metrics, Log: r.log,
 	})
 	if err != nil {
@@ -180,13 +186,15 @@ func (r *running) reap(ctx context.Context) {
 	}
 }
 
-func newService(st store.Store, publisher *publish.Publisher, publicURL string, log *slog.Logger, o mint.Options) (*authz.Service, error) {
+func newService(st store.Store, publisher *publish.Publisher, publicURL string, pepper []byte, log *slog.Logger, o mint.Options) (
+	*authz.Service, error,
+) {
 	minter, err := mint.New(o)
 	if err != nil {
 		return nil, err
 	}
 	return authz.New(authz.Options{
-		Store: st, Minter: minter, Publisher: publisher, PublicURL: publicURL, Log: log, Metrics: o.Metrics,
+		Store: st, Minter: minter, Publisher: publisher, PublicURL: publicURL, Pepper: pepper, Log: log, Metrics: o.Metrics,
 	}), nil
 }
 
