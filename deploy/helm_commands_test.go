@@ -79,7 +79,7 @@ func writeSecrets(t *testing.T, folder string) {
 	token := testkit.Sign(testkit.PrivateKey(), testkit.Header(strings.Repeat("k", 43)),
 		`{"iss":"https://keys.example.com/v1/auth/oauth/burnkey","sub":"gateway","aud":["burnkey"],"jti":"1","iat":1,"scope":"gateway"}`)
 	for name, content := range map[string]string{
-		"tls.crt": string(certificate), "ca.crt": string(certificate), "key": token,
+		"tls.crt": string(certificate), "ca.crt": string(certificate), "key": token, "pepper": strings.Repeat("p", 32),
 		"tls.key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
 	} {
 		testkit.Check(t, os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600))
@@ -200,7 +200,7 @@ func serveOnce(t *testing.T, cmd *exec.Cmd) {
 // ownFlags are flags that the chart sets itself or that have no place in it. Every other flag can be set by values.
 var ownFlags = map[string]string{
 	"gateway": "audience drain-timeout help insecure-management-keys key-file listen listen-http log-format log-level metrics-listen " +
-		"public-url redis server state-dir usage-key-file workspace",
+		"pepper-file public-url redis server state-dir usage-key-file workspace",
 	"envoy": "admin audience ca-file format gateway help insecure-management-keys listen mode namespace public-url routes server " +
 		"service-name target tls-cert tls-key upstream upstream-ca workspace",
 }

@@ -20,6 +20,9 @@
 {{- if $g.redisSecretName }}
 {{- fail "gateway.redisSecretName: has no effect without gateway.keySecretName: limits come with the feed" }}
 {{- end }}
+{{- if $g.pepperSecretName }}
+{{- fail "gateway.pepperSecretName: has no effect without gateway.keySecretName: imported keys come with the feed" }}
+{{- end }}
 {{- if $g.flags.environment }}
 {{- fail "gateway.flags.environment: has no effect without gateway.keySecretName: name the workspaces of the environment in gateway.workspace" }}
 {{- end }}
@@ -64,6 +67,9 @@
 {{- end }}
 
 {{- define "burnkey.checkEnvoy.pull" -}}
+{{- if .flags.imported }}
+{{- fail "envoy.flags.imported: is for envoy.mode: gateway" }}
+{{- end }}
 {{- if not .workspace }}
 {{- fail "envoy.workspace: must be the workspace whose keys are accepted" }}
 {{- end }}
