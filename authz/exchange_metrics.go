@@ -20,7 +20,7 @@ type exchanges struct {
 }
 
 const (
-	exchangesWaiting  = 1024 // a second at most, on two cores
+	exchangesWaiting  = 1024 // two cores need less than a second for them
 	exchangesPerOwner = 256
 )
 
@@ -29,7 +29,7 @@ type exchangeMetrics struct {
 	refused  *prometheus.CounterVec
 }
 
-// newExchanges makes the queue. A few exchanges more than CPUs are in progress, so that the signing process is never idle.
+// newExchanges makes the queue. More exchanges than CPUs can be in progress, so that the signing process is never idle.
 func newExchanges(registerer prometheus.Registerer, signers func() float64) *exchanges {
 	x := &exchanges{queue: turns.New(turns.Limits{
 		AtOnce: 2*runtime.GOMAXPROCS(0) + 2, Waiting: exchangesWaiting, PerOwner: exchangesPerOwner, PerCaller: exchangesWaiting,

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// MaxImport is the most keys of one Import.
+	// MaxImport is the maximum number of keys in one Import.
 	MaxImport = 1000
-	// importBatch is the most keys of one transaction and of one change of the feed: other writers wait for it.
+	// importBatch is the maximum number of keys in one transaction, for which other writers wait, and in one change of the feed.
 	importBatch = 250
 )
 
@@ -52,7 +52,7 @@ type Imported struct {
 }
 
 // Import stores keys that other systems issued, and publishes them to gateways that follow the feed. Every 250 entries are
-// one transaction. After a failure, some can be stored: repeat the call, and those exist. Errors: InputError, ErrNotFound,
+// one transaction. After a failure, some can be stored: if the call is repeated, they exist. Errors: InputError, ErrNotFound,
 // *mint.BusyError: too many imports into the workspace wait for each other.
 func (s *Service) Import(ctx context.Context, workspace string, entries []ImportEntry) ([]Imported, error) {
 	defer spans.Start(&ctx, "authz.import", nil)()

@@ -15,14 +15,14 @@ import (
 )
 
 // Introspection is an active token (RFC 7662 section 2.2). Key is as stored now, so its attributes replace the claims. If
-// the token has a parent, that is the key, and narrows the claims.
+// the token has a parent, Key is the parent, and its attributes narrow the claims.
 type Introspection struct {
 	Key    store.Key
 	Claims *jwks.Claims
 }
 
-// Introspect returns what is known of a token with any prefix or none, or nil if it is not active in the workspace.
-// Whether it may be used from its client's address is not known here. Errors: ErrNotFound: no such workspace.
+// Introspect returns what is known about a token with any prefix or none, or nil if it is not active in the workspace.
+// It does not check the client's address, which only the caller knows. Errors: ErrNotFound: no such workspace.
 // *CrowdedError.
 func (s *Service) Introspect(ctx context.Context, workspace string, token jwks.Token) (*Introspection, error) {
 	defer spans.Start(&ctx, "authz.introspect", nil)()

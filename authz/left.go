@@ -65,10 +65,10 @@ type KeyLimit struct {
 	Known bool
 }
 
-// LimitsOfToken returns the limits of the key of a token, or of its parent, that is valid for a client at the address
-// `from`, with any prefix or none. The zero address: it is unknown. Errors: ErrNotFound: no such workspace. ErrUnauthenticated: the token
-// is not valid, or its key is suspended, revoked or expired. *BudgetError. ErrForbidden: the key can't be used from
-// there. *CrowdedError.
+// LimitsOfToken returns the limits of a token's key, or of its parent, if the token is valid for a client at the address
+// `from`. The token can have any prefix or none. The zero address: it is unknown. Errors: ErrNotFound: no such workspace.
+// ErrUnauthenticated: the token is not valid, or its key is suspended, revoked or expired. *BudgetError. ErrForbidden: the
+// key can't be used from there. *CrowdedError.
 func (s *Service) LimitsOfToken(ctx context.Context, workspace string, token jwks.Token, from netip.Addr) (KeyLimits, error) {
 	defer spans.Start(&ctx, "authz.limits_of_token", nil)()
 	claims, err := s.authentic(workspace, token)

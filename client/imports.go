@@ -9,7 +9,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// MaxImport is the most keys of one call of ImportKeys. The body can have 1 MiB.
+// MaxImport is the maximum number of keys in one call of ImportKeys. The body can have up to 1 MiB.
 const MaxImport = 1000
 
 // ImportKey describes a key that another system issued. Digest and Owner are required; jwks.SHA256Digest and

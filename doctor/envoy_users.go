@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// users is the filter that verifies the tokens of users, who replace keys on some routes (require: user or either).
+// users is the filter that verifies the tokens of users, which replace keys on some routes (require: user or either).
 type users struct {
 	name   string
 	jwt    object            // configuration of the filter, or nil

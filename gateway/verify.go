@@ -12,8 +12,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// verify verifies a token, or finds an imported key, using only the keys of the workspace that the token names as its issuer. Errors are
-// those of Verifier.Verify and of usable.
+// verify verifies a token, using only the keys of the workspace that the token names as its issuer, or finds an imported
+// key. Errors are those of Verifier.Verify and of usable.
 func (g *Gateway) verify(token string, from netip.Addr) (*tenant, *jwks.Claims, error) {
 	if g.mayBeImported(token) {
 		return g.verifyImported(token, from)

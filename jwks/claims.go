@@ -23,7 +23,7 @@ type Claims struct {
 	Scope    string   `json:"scope,omitzero"`
 	// ClientID is the owner (RFC 9068 section 2.2). This and the next three claims are only in tokens of TypeAccessToken.
 	ClientID string `json:"client_id,omitzero"`
-	// KeyID and KeyKID are of the key for which a token of the exchange was issued, its parent; zero: the token is a key.
+	// KeyID and KeyKID name the parent, the key for which the exchange issued the token. They are zero if the token is a key.
 	KeyID  string `json:"key_id,omitzero"`
 	KeyKID KID    `json:"key_kid,omitzero"`
 	// KeyImported reports whether the parent is an imported key, which has no JWK.
@@ -61,8 +61,8 @@ func (c *Claims) ExpiresAt() time.Time {
 	return time.Unix(c.Expiry, 0).UTC()
 }
 
-// keyClaims are Claims of a token of TypeJWT. The names of access tokens are names of custom claims in it: they were
-// not always reserved.
+// keyClaims are Claims of a token of TypeJWT. The claims that only access tokens have are custom claims here: their names
+// were not always reserved.
 type keyClaims struct {
 	Issuer      string         `json:"iss"`
 	Subject     string         `json:"sub"`

@@ -20,9 +20,9 @@ type savedState struct {
 	sum     uint32
 }
 
-// readState reads a state file, of any owner if who is zero, into empty tables, which `open` returns by name, or nil for a workspace that
-// has no place here. It ignores an incomplete record at the end, which a crash can leave, and returns errDamaged
-// for any other damage. After an error, the caller must clear the tables.
+// readState reads the state file of an owner, or of any owner if who is zero. The tables are empty; `open` returns them by
+// name, or nil for a workspace that has no place here. readState ignores an incomplete record at the end, which a crash can
+// leave, and returns errDamaged for any other damage. After an error, the caller must clear the tables.
 func readState(r io.Reader, size int64, who owner, open func(name string) *Table) (s savedState, err error) {
 	in := &stateReader{in: bufio.NewReaderSize(r, 1<<16), left: size, open: open}
 	magic, err := in.take(min(len(stateMagic), int(min(size, 1<<10))))

@@ -18,8 +18,8 @@ type Middleware struct {
 	Verifier *Verifier
 	// Realm is the protection space that the header WWW-Authenticate names (RFC 9110 section 11.5).
 	Realm string
-	// ResourceMetadata is the URL of the API's metadata as a protected resource (RFC 9728), which the API serves. If empty,
-	// the header does not have it.
+	// ResourceMetadata is the URL of the API's metadata as a protected resource (RFC 9728), which the API itself must serve.
+	// If it is empty, refusals do not refer to metadata.
 	ResourceMetadata string
 	// Scopes are the required scopes: a token must have all of them.
 	Scopes []string

@@ -43,7 +43,7 @@ func (v *Verifier) underParent(table *Table, claims *Claims) error {
 	return nil
 }
 
-// narrow sets the attributes of the parent, which were in their compact form. They can't extend what the token allows.
+// narrow sets the attributes of the parent, which are given in their compact form. They can't extend what the token allows.
 func (c *Claims) narrow(attributes string) {
 	a := &c.Attributes
 	a.readBinary(attributes)
@@ -62,9 +62,9 @@ func within(scope string, list []string) string {
 	return strings.Join(kept, " ")
 }
 
-// recent are the hashes of tokens of the exchange that were verified. A signer signs many tokens, so they can't be beside
-// its key. A hash is of the whole token, also of the kid, so it holds as long as that key is published. A new hash
-// replaces another one of the same place.
+// recent holds the hashes of access tokens that were already verified. A signer signs many tokens, so the hashes can't be
+// stored with its key. A hash covers the whole token, including the kid, so it holds as long as that key is published. A
+// new hash replaces the one in its place.
 type recent struct {
 	places atomic.Pointer[[recentPlaces]atomic.Pointer[digest]] // nil: there was no such token yet
 }

@@ -44,8 +44,8 @@ func (p Place) Header() string {
 }
 
 // Schemes returns the schemes of Authorization by which a client can send a key, in the order of the places, for
-// WWW-Authenticate (RFC 9110 section 11.6.1). Headers of their own and the query have none. Since a 401 must name one, it
-// is then Bearer.
+// WWW-Authenticate (RFC 9110 section 11.6.1). Other headers and the query have no scheme. If there is no other place, the
+// result is Bearer, since a 401 must name a scheme.
 func (p Places) Schemes() []string {
 	var schemes []string
 	for _, place := range p.All() {

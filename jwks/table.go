@@ -143,8 +143,8 @@ func (t *Table) remember(kid *KID, d *digest) {
 	}
 }
 
-// Apply applies the next change: removals, additions, attributes, and then shared limits, settings and imported keys. After an error
-// (ErrVersionGap, ErrNotPublished, ErrPublished or ErrAttributes) the Table is unchanged.
+// Apply applies the next change: removals, additions, attributes, and then shared limits, settings and imported keys. After
+// an error (ErrVersionGap, ErrNotPublished, ErrPublished or ErrAttributes) the Table is unchanged.
 func (t *Table) Apply(c Change) error {
 	texts, err := compactAll(c.Unsigned.Set)
 	if err != nil {

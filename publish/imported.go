@@ -123,7 +123,7 @@ func (s *Set) ImportedLen() int { return s.imports.count }
 // entries returns the number of keys, also of those that are not public.
 func (s *Set) entries() int { return s.Len() + s.imports.count }
 
-// storedPrint is the fingerprint that the store has for the set: of the keys, also those that were imported.
+// storedPrint is the fingerprint that the store has for the set: that of the keys, including imported ones.
 func (s *Set) storedPrint() jwks.Fingerprint {
 	print := s.print
 	toggle(&print, s.imports.print)

@@ -1,5 +1,5 @@
-// Package sign runs the signing processes of the token exchange. Each has the private keys of a shift, in its memory only,
-// and its death is their end: the kernel frees every copy that Go made of them.
+// Package sign runs the signing processes of the token exchange. Each has the private keys of a shift, in its memory only.
+// When it ends, they are gone: the kernel frees every copy that Go made of them.
 package sign
 
 import (
@@ -36,7 +36,7 @@ type Process struct {
 	to    io.WriteCloser
 	ended chan struct{}
 
-	mu      sync.Mutex // of all below, and of writing
+	mu      sync.Mutex // guards the fields below, and writing
 	waiting map[uint32]chan []byte
 	lastID  uint32
 	keys    uint16
@@ -75,7 +75,7 @@ func start(cmd *exec.Cmd) (*Process, error) {
 			close(read)
 		}()
 		<-read
-		_ = cmd.Process.Kill() // after an answer to nothing
+		_ = cmd.Process.Kill() // it may have sent an answer without a request
 		_ = cmd.Wait()
 		close(p.ended)
 	}()

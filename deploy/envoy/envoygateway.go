@@ -17,7 +17,7 @@ const (
 	maxURL       = 253 // characters of an issuer or a URI
 )
 
-// DefaultNamespace is that of the policies.
+// DefaultNamespace is the default namespace of the policies.
 const DefaultNamespace = "default"
 
 var kubernetesName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,200}[a-z0-9])?$`)
@@ -29,7 +29,8 @@ func (t target) String() string {
 	return strings.TrimRight(t.Kind+"/"+t.Name+"/"+t.Section, "/")
 }
 
-// policyName is that of the policies of t. Each target has its own: kubectl would replace one policy by another of its name.
+// policyName is the name of the policies for t. Each target has a name of its own: kubectl replaces a policy with another of
+// the same name.
 func (t target) policyName() string {
 	return strings.TrimRight("burnkey-"+strings.ToLower(t.Kind)+"-"+t.Name+"-"+t.Section, "-")
 }

@@ -22,20 +22,20 @@ func (c Config) checkEnvoyGateway() error {
 		{"upstream", c.Upstream != "", ofRoute},
 		{"admin", c.Admin != "", ofGateway},
 		{"tls-cert", c.TLSCert+c.TLSKey != "", ofGateway},
-		{"upstream-tls", c.UpstreamTLS, ": it is a BackendTLSPolicy"},
-		{"upstream-http2", c.UpstreamHTTP2, ": it is the Service's appProtocol"},
+		{"upstream-tls", c.UpstreamTLS, ": use a BackendTLSPolicy"},
+		{"upstream-http2", c.UpstreamHTTP2, ": set appProtocol in the Service"},
 		{"grpc", c.GRPC, ": name a GRPCRoute in --target"},
 		{"websocket", len(c.WebSockets) > 0, ": HTTPRoutes let clients upgrade"},
 		{"access-log", c.AccessLog, ofGateway},
 		{"otlp-endpoint", c.OTLPEndpoint != "", ofGateway},
 		{"open", len(c.Open) > 0, ": give the path an HTTPRoute of its own, and name only the others in --target"},
-		{"resource", c.Resource != "", ": it cannot answer with the metadata; serve them by an HTTPRoute of their own"},
-		{"user-issuer", c.UserIssuer != "", ": its policies accept a key or a user's token, and cannot require both"},
-		{"limits", len(c.SignedLimits)+len(c.LimitServices) > 0, ": its rate limits do not read those of keys; --mode gateway holds them"},
+		{"resource", c.Resource != "", ": a policy cannot serve the metadata; serve it by an HTTPRoute of its own"},
+		{"user-issuer", c.UserIssuer != "", ": a policy accepts a key or a user's token, and cannot require both"},
+		{"limits", len(c.SignedLimits)+len(c.LimitServices) > 0, ": its rate limits ignore those of keys; use --mode gateway"},
 		{"strip-authorization", c.StripAuthorization, ": let the HTTPRoute's filter RequestHeaderModifier remove the header"},
 		{"ca-file", c.CAFile != "", ": add a ConfigMap as caCertificateRefs to the Backend that is printed"},
 		{"service-name", c.ServiceName != "", ": it is for ESPv2's document"},
-		{"trusted-hops", c.TrustedHops > 0 && len(c.Gateways) > 0, " in mode gateway: it tells the service only the address of the connection"},
+		{"trusted-hops", c.TrustedHops > 0 && len(c.Gateways) > 0, " in mode gateway: the service gets only the address of the connection"},
 	} {
 		if f.set {
 			return fieldError(f.flag, "is not possible with --format envoy-gateway%s", f.detail)
@@ -70,11 +70,11 @@ func (c Config) checkEnvoyGatewayPlaces() error {
 	switch all := c.Places.All(); {
 	case len(all) > 1:
 		return fieldError("credential", "must be one place with --mode pull --format envoy-gateway: "+
-			"it accepts two different keys in one request")
+			"Envoy would accept two different keys in one request")
 	case all[0].Form == jwks.InAPIKey:
-		return fieldError("credential", "apikey"+pull+": it compares the scheme's case")
+		return fieldError("credential", "apikey"+pull+": Envoy compares the scheme case-sensitively")
 	case all[0].Form == jwks.InBasic:
-		return fieldError("credential", "basic"+pull+": it does not decode base64")
+		return fieldError("credential", "basic"+pull+": Envoy does not decode base64")
 	case all[0].Form == jwks.InQuery:
 		return fieldError("credential", "query"+pull+": the parameter would reach the API")
 	}

@@ -25,7 +25,7 @@ func Seal() error {
 	return SealEach() // before Linux 5.11, or in a sandbox that does not know the call
 }
 
-// SealEach does what Seal does, one by one.
+// SealEach does the same as Seal, one file at a time.
 func SealEach() error {
 	open, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

@@ -27,7 +27,7 @@ const self = "/proc/self/exe"
 // path of the binary is returned.
 //
 // The path is valid only in child processes. The copy lasts as long as this process, even if the binary is
-// upgraded. The subcommand is that of any child process, to try whether the copy runs.
+// upgraded. To check that the copy runs, Binary runs it once with the subcommand, which can be that of any child process.
 func Binary(subcommand string) string {
 	once.Do(func() {
 		copied, err := unreadable()

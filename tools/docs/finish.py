@@ -69,7 +69,7 @@ for page in [p for p in listed if p in sources] + sorted(set(sources) - set(list
 for page in SITE.rglob("*.html"):
     parts = re.split(r"(<pre.*?</pre>)", re.sub(r"<th([^>]*)></th>", r"<td\1></td>", page.read_text()), flags=re.S)
     whole = "".join(part if part.startswith("<pre") else re.sub(r"\s*\n\s*", "\n", part) for part in parts)
-    # HTML needs no namespaces of pictures, and spaces in code have no colour.
+    # HTML needs no xmlns on pictures, and spaces in code need no markup.
     whole = re.sub(r'<span class="w">(\s*)</span>', r"\1", whole.replace(' xmlns="http://www.w3.org/2000/svg"', ""))
     page.write_text(re.sub(r'<span class="md-ellipsis">\n(.*?)\n</span>', r"\1", whole))
 shutil.rmtree(SITE / "assets/stylesheets/classic")  # of the theme's other variant

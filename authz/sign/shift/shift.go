@@ -88,8 +88,8 @@ type server struct {
 
 var errRefused = errors.New("the request is invalid")
 
-// serve answers requests until `in` ends. Each CPU signs, and key pairs are generated meanwhile, one at a time. After the
-// first invalid request it answers no more.
+// serve answers requests until `in` ends. Each CPU signs, and key pairs are generated meanwhile, one at a time. After an
+// invalid request, it stops.
 func serve(in io.Reader, out io.Writer) error {
 	s := &server{out: out}
 	err := s.work(in)

@@ -16,7 +16,7 @@ sub for_us {
 sub verify {
     my ($token) = @_;
     if (!$keys || ($ENV{SETTING} eq "page" && time - $fetched > 5)) {
-        $fetched = time; # also where it fails, so that an outage costs one attempt in 5 s
+        $fetched = time; # also if it fails, so that an outage costs one attempt in 5 s
         my $answer = HTTP::Tiny->new(timeout => 2)->get($ENV{JWKS_URI});
         $keys = decode_json($answer->{content}) if $answer->{success};
     }
