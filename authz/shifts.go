@@ -49,7 +49,8 @@ type signer struct {
 type workShift struct {
 	process *sign.Process
 	ends    time.Time
-	signers map[string]*signer // changed with shifts.mu only
+	signers map[string]*signer   // changed with shifts.mu only
+	made    map[string]*sign.Key // to be published, again if that failed; for keepShifts only
 }
 
 func (w *workShift) alive(now time.Time) bool {
@@ -183,7 +184,7 @@ func (s *Service) startShifts(now time.Time, lead time.Duration) error {
 		}()
 		s.shifts.mu.Lock()
 		s.shifts.list = append(s.shifts.list, &workShift{
-			process: process, ends: last.Add(s.shifts.length), signers: make(map[string]*signer),
+			process: process, ends: last.Add(s.shifts.length), signers: make(map[string]*signer), made: make(map[string]*sign.Key),
 		})
 		s.shifts.mu.Unlock()
 	}
@@ -195,12 +196,21 @@ func (s *Service) addSigner(ctx context.Context, w *workShift, x store.Exchangin
 	s.shifts.mu.RLock()
 	have := w.signers[x.Workspace]
 	s.shifts.mu.RUnlock()
-	if have != nil && s.publishes(x.Workspace, have.key) || !w.ends.After(now.Add(cacheAge(&x.Exchange)+cacheSlack)) || !w.alive(now) {
+	if !w.ends.After(now.Add(cacheAge(&x.Exchange)+cacheSlack)) || !w.alive(now) {
 		return nil
 	}
-	key, err := w.process.Generate(ctx)
-	if err != nil {
-		return fmt.Errorf("workspace %s: %w", x.Workspace, err)
+	if have != nil {
+		if there, err := s.stillPublishes(ctx, x.Workspace, have.key); there || err != nil {
+			return err
+		}
+	}
+	key := w.made[x.Workspace]
+	if key == nil {
+		var err error
+		if key, err = w.process.Generate(ctx); err != nil {
+			return fmt.Errorf("workspace %s: %w", x.Workspace, err)
+		}
+		w.made[x.Workspace] = key
 	}
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -208,10 +218,18 @@ func (s *Service) addSigner(ctx context.Context, w *workShift, x store.Exchangin
 		Workspace: x.Workspace, KID: key.KID(), UsableAt: now.Add(cacheAge(&x.Exchange)), EndsAt: w.ends,
 		RemoveAt: w.ends.Add(MaxTokenLife*time.Second + expirySlack),
 	}, key.Key)
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrDuplicateKID): // published before, but the answer was lost
+		_, err := s.stillPublishes(ctx, x.Workspace, key)
+		if err != nil {
+			return err
+		}
+	case err != nil:
 		return fmt.Errorf("workspace %s: %w", x.Workspace, err)
+	default:
+		s.publisher.Apply(ctx, x.Workspace, jwks.Change{Version: version, Add: []jwks.Key{key.Key}})
 	}
-	s.publisher.Apply(ctx, x.Workspace, jwks.Change{Version: version, Add: []jwks.Key{key.Key}})
+	delete(w.made, x.Workspace)
 	added := &signer{key: key, usable: s.Now().Add(cacheAge(&x.Exchange) + cacheSlack)}
 	s.shifts.mu.Lock()
 	w.signers[x.Workspace] = added
@@ -227,6 +245,18 @@ func (s *Service) publishes(workspace string, key *sign.Key) bool {
 	}
 	_, ok = set.Lookup(key.KID())
 	return ok
+}
+
+// stillPublishes is publishes after the set was read again, unless it has the JWK.
+func (s *Service) stillPublishes(ctx context.Context, workspace string, key *sign.Key) (bool, error) {
+	if s.publishes(workspace, key) {
+		return true, nil
+	}
+	w, err := s.store.Workspace(ctx, workspace)
+	if err == nil {
+		err = s.publisher.Reach(ctx, workspace, w.Version)
+	}
+	return s.publishes(workspace, key), err
 }
 
 // endShifts burns the private keys of shifts, and lets their JWKs be removed when their last token has expired.

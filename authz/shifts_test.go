@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/storetest"
 )
 
 // signing returns the signing processes of this test.
@@ -117,6 +119,28 @@ func TestShiftDeletedJWK(t *testing.T) {
 	s.usable(key)
 	if kidOf(t, s.exchange(authz.ExchangeRequest{Key: key.Token})) == kid {
 		t.Error("the key is used")
+	}
+}
+
+// If the answer to the publication of a JWK is lost, the same JWK is used, and no other is published.
+func TestShiftPublishedTwice(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	key := s.issue("acme", authz.IssueRequest{})
+	var lost atomic.Bool
+	s.store.HookAfter("PublishSigner", func() error {
+		if lost.CompareAndSwap(false, true) {
+			return storetest.ErrBroken
+		}
+		return nil
+	})
+	s.exchanging(store.Exchange{})
+	s.usable(key)
+	kid := kidOf(t, s.exchange(authz.ExchangeRequest{Key: key.Token}))
+	signers, err := s.store.Signers(t.Context(), "acme")
+	testkit.Check(t, err)
+	if len(signers) != 1 || signers[0].KID != kid || !lost.Load() {
+		t.Errorf("%d signers", len(signers))
 	}
 }
 

@@ -135,6 +135,10 @@ func (f *Faulty) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms sto
 	return through(ctx, f, "Issue", func() (store.Key, error) { return f.Store.Issue(ctx, k, pub, terms) })
 }
 
+func (f *Faulty) PublishSigner(ctx context.Context, s store.Signer, pub jwks.Key) (uint64, error) {
+	return through(ctx, f, "PublishSigner", func() (uint64, error) { return f.Store.PublishSigner(ctx, s, pub) })
+}
+
 func (f *Faulty) Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
 	return through(ctx, f, "Revoke", func() (store.Key, error) { return f.Store.Revoke(ctx, workspace, id, at) })
 }
