@@ -6,7 +6,7 @@ var descriptions = map[string]string{
 	"FeedSet.set":     "By kid: expires_at, never_expires, scopes, allowed_ips, plan and limits of keys that have attributes",
 	"FeedSet.limits":  "Limits that keys share: on (plan, owner, route, address or total), name and limits",
 	"NewKey.audience": "Among the workspace's audiences; default: those of the policy, or all",
-	"ImportKeys.keys": "The keys; everything else of a key is checked on its own",
+	"ImportKeys.keys": "The keys, each of which is checked on its own",
 	"ImportKey.digest": "SHA-256 of the key as clients send it, or HMAC-SHA-256 with a pepper that only burnkey gateway has: sha256: or " +
 		"hmac-sha256:, and 32 bytes in hexadecimal or base64url",
 	"ImportKey.audience":        "Among the workspace's audiences; default: those of the policy, or all",
@@ -30,7 +30,7 @@ var descriptions = map[string]string{
 	"Exchange.enabled":         "Whether POST …/token exchanges keys; default false",
 	"Exchange.max_expires_in":  "Longest lifetime of an access token in seconds, 60 to 3600; 0: 3600",
 	"Exchange.max_cache_age": "Seconds for which clients of the workspace may cache its set, 5 to 3600; 0: 60. A new signing key is " +
-		"published longer ahead of its first signature",
+		"published for longer than this before its first signature",
 	"Exchange.per_minute": "Access tokens that one key gets from one server in a minute; 0: 600",
 	"OIDC.owner_claim":    "Claim that names the owner; required except in the workspace burnkey, where only operators log in",
 	"OIDC.operator_claim": "Claim that makes a person an operator",
@@ -103,7 +103,7 @@ var descriptions = map[string]string{
 	"Metadata.id_token_signing_alg_values_supported":         "Algorithm of the tokens' signatures",
 	"Metadata.revocation_endpoint":                           "Address where holders revoke their tokens (RFC 7009)",
 	"Metadata.revocation_endpoint_auth_methods_supported":    "none: revoking requires only the token",
-	"Metadata.introspection_endpoint":                        "Address where a management key learns what is known of a token (RFC 7662)",
+	"Metadata.introspection_endpoint":                        "Introspection endpoint (RFC 7662), which requires a management key",
 	"Metadata.introspection_endpoint_auth_methods_supported": "The management key as Bearer, or as the password of Basic",
 }
 

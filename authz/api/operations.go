@@ -105,11 +105,11 @@ var operations = map[string]struct{ tag, description string }{
 	"changes": {tag: tagPublic},
 	"revoke-token": {
 		tagPublic, "The holder of a token may revoke it, without another credential. 200 also for a text that is not a token of a key of the " +
-			"workspace: status says which.",
+			"workspace; status tells them apart. 400 for an access token of the exchange, which can't be revoked.",
 	},
 	"exchange-key": {
-		tagPublic, "RFC 6749 section 4.4, RFC 7523 and RFC 8693. The access token is a JWT of some minutes (RFC 9068), signed by a key of " +
-			"the workspace's set. It can have fewer scopes and audiences than the key, but never more, and never outlives it. 404 unless " +
+		tagPublic, "RFC 6749 section 4.4, RFC 7523 and RFC 8693. The access token is a JWT that is valid for minutes (RFC 9068), signed by a " +
+			"key of the workspace's set. It can have fewer scopes and audiences than the key, but never more, and never outlives it. 404 unless " +
 			"policy.exchange.enabled. 503 with Retry-After until a signing key is usable.",
 	},
 

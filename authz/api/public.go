@@ -161,7 +161,7 @@ func (a *api) revokeToken(c echo.Context) error {
 // TokenRevocation is the answer to a revocation by possession. RFC 7009 section 2.2 has no body, and clients ignore it; but
 // the finder of a leaked key must see whether it still works.
 type TokenRevocation struct {
-	Status string `json:"status" enum:"revoked,unknown" doc:"unknown: no key that works has this token; perhaps it was cut"`
+	Status string `json:"status" enum:"revoked,unknown" doc:"unknown: the text is not the token of a valid key; it may be incomplete"`
 }
 
 func oauthProblem(k *Kind, detail string) *Problem {

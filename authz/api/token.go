@@ -146,7 +146,7 @@ func readExchange(r *http.Request) (f *exchangeForm, err error) {
 	return f, f.err
 }
 
-// one returns a parameter that must not be repeated; one without a value is omitted (RFC 6749 section 3.2).
+// one returns a parameter that must not be repeated. Without a value, it counts as omitted (RFC 6749 section 3.2).
 func (f *exchangeForm) one(name string) string {
 	values := f.form[name]
 	if len(values) > 1 {
@@ -161,7 +161,7 @@ func (f *exchangeForm) fail(err error) {
 	}
 }
 
-// narrow reads what the access token should have less than the key.
+// narrow reads the scopes, the audience and the lifetime that are requested.
 func (f *exchangeForm) narrow() {
 	if scope := f.one("scope"); scope != "" {
 		f.Scopes = strings.Split(scope, " ")
@@ -217,7 +217,7 @@ func (f *exchangeForm) credentials(r *http.Request) {
 	}
 }
 
-// instead returns the key of a grant that has it in a parameter of its own.
+// instead returns the key of a grant that sends it in a parameter of its own.
 func (f *exchangeForm) instead(name string, sent []string) string {
 	key := f.one(name)
 	if key == "" {
@@ -261,7 +261,7 @@ func (f *exchangeForm) exchanged() {
 	}
 	actor, kind := f.one("actor_token"), f.one("actor_token_type")
 	if (actor == "") != (kind == "") || kind != "" && !slices.Contains(types, kind) {
-		f.fail(invalidRequest("actor_token and actor_token_type, one of the types of subject_token_type, must come together."))
+		f.fail(invalidRequest("actor_token and actor_token_type must be given together; the types are those of subject_token_type."))
 	}
 	f.Actor = jwks.Token(actor)
 }

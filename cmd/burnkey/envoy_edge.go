@@ -26,7 +26,7 @@ func (e *edgeFlags) flags(cmd *cobra.Command, c *envoy.Config) {
 	flags.StringArrayVar(&c.Open, "open", nil,
 		"path that needs no key, after an optional list of methods: 'GET /healthz', 'GET,POST /public/*'; may be repeated")
 	flags.StringVar(&c.Resource, "resource", "",
-		"`URL` of the API, to serve its metadata as a protected resource (RFC 9728), to which refusals refer (default none)")
+		"`URL` of the API: Envoy serves its metadata as a protected resource (RFC 9728), and refusals refer to it (default none)")
 	flags.StringVar(&c.UserIssuer, "user-issuer", "",
 		"`URL` of the OpenID provider whose tokens, in Authorization, identify users (default none); with --credential header:NAME for keys")
 	flags.StringVar(&c.UserJWKS, "user-jwks", "", "`URL` of the provider's keys: its jwks_uri")

@@ -97,7 +97,7 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 	flags.BoolVar(&s.o.StripAuthorization, "strip-authorization", false,
 		"remove the headers that contain the key from requests that pass; a query parameter is always removed")
 	flags.StringVar(&s.o.Resource, "resource", "",
-		"`URL` of the API, to whose metadata (RFC 9728) refusals refer; Envoy serves it if it has the same flag (default none)")
+		"`URL` of the API: refusals refer to its metadata (RFC 9728), which Envoy serves if it has the same flag (default none)")
 	flags.StringVar(&s.o.LimitHeaders, "ratelimit-headers", gateway.LimitHeadersDraft,
 		"headers that tell clients about limits: draft (RateLimit and RateLimit-Policy), x (X-RateLimit-*), both or off")
 	flags.Float64Var(&s.o.LimitShare, "limit-share", 1,

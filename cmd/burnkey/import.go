@@ -41,10 +41,10 @@ func importCommand() *cobra.Command {
 		Use:   "import FILE",
 		Short: "Import opaque keys of another system",
 		Long: "Import the keys in a file into a workspace. Keys are hashed here: the server gets and stores only digests, and\n" +
-			"burnkey gateway accepts the keys. Formats: csv and jsonl, whose members are those of the API's imports and key (the\n" +
-			"key itself); kong, a dump by deck or answers of the Admin API; unkey, with SHA-256 hashes; envoy-gateway and\n" +
-			"kuadrant, Kubernetes Secrets in YAML or JSON. The same file can be imported again: keys that exist stay as they are.\n" +
-			"- reads the file from standard input.",
+			"burnkey gateway accepts the keys. Formats: csv and jsonl, with the members of the API's imports, or key (the key\n" +
+			"itself) instead of digest; kong, a dump by deck or answers of the Admin API; unkey, with SHA-256 hashes;\n" +
+			"envoy-gateway and kuadrant, Kubernetes Secrets in YAML or JSON. The same file can be imported again: keys that\n" +
+			"exist stay as they are. If FILE is -, standard input is read.",
 		Example: "  deck gateway dump -o kong.yaml\n" +
 			"  burnkey import kong.yaml -w acme --dry-run\n" +
 			"  kubectl get secrets -l app=toystore -o yaml | burnkey import - -w acme --format kuadrant",
@@ -59,7 +59,7 @@ func importCommand() *cobra.Command {
 		"`FILE` with the pepper of HMAC-SHA-256, which burnkey gateway must have, too (default none: keys are hashed with SHA-256)")
 	cmd.Flags().BoolVar(&i.neverExpires, "never-expires", false,
 		"import keys without an expiry as keys that never expire (default the workspace's lifetime applies)")
-	cmd.Flags().BoolVar(&i.dry, "dry-run", false, "read and check the file, and import nothing")
+	cmd.Flags().BoolVar(&i.dry, "dry-run", false, "read and check the file, but import nothing")
 	choices(cmd, "format", importFormats()...)
 	return cmd
 }
@@ -109,8 +109,8 @@ func (i *importing) import_(cmd *cobra.Command, c *client.Client, args []string)
 	counts := &imports{DryRun: i.dry, Keys: len(lines), Refusals: []importRefusal{}}
 	good := counts.sort(lines)
 	if counts.Weak > 0 {
-		cmd.PrintErrf("warning: %d keys have less than 128 bits by their length and characters. A thief of the table of digests can "+
-			"guess them: rotate them soon, or use --pepper-file.\n", counts.Weak)
+		cmd.PrintErrf("warning: by their length and characters, %d keys have fewer than 128 bits. A thief of the digests can find "+
+			"them by trying: rotate them soon, or use --pepper-file.\n", counts.Weak)
 	}
 	if !i.dry {
 		if err := i.send(cmd, c, good, counts); err != nil {
@@ -151,7 +151,7 @@ func (i *importing) send(cmd *cobra.Command, c *client.Client, lines []importLin
 			err = errors.New("the server's answer does not have a result for each key")
 		}
 		if err != nil {
-			return fmt.Errorf("after %d of %d keys (run the same command again to go on): %w", done, len(lines), err)
+			return fmt.Errorf("after %d of %d keys (run the same command again to continue): %w", done, len(lines), err)
 		}
 		counts.Imported, counts.Existing = counts.Imported+answer.Imported, counts.Existing+answer.Existing
 		for at, r := range answer.Results {

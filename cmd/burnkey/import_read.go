@@ -102,7 +102,7 @@ func (r *importReader) secret(l *importLine, key string) {
 	l.weak = bitsOf(key) < 128
 }
 
-var errSlowHash = errors.New("the hash is one of bcrypt or argon2, by which no key can be found. Have the old system verify each key " +
+var errSlowHash = errors.New("the hash is of bcrypt or argon2, so no key can be looked up by it. Have the old system verify each key " +
 	"once, and import its SHA-256 then")
 
 // hash completes a line with a digest that the file has. Without an algorithm, it is SHA-256.

@@ -137,8 +137,8 @@ func workspaceSettings() (settings []*setting) {
 	add("exchange", "policy.exchange.enabled", boolean, "whether keys can be exchanged for access tokens (default false)")
 	add("exchange-max-expires-in", "policy.exchange.max_expires_in", seconds, "longest lifetime of an access token: 1m to 1h (default 1h)")
 	add("exchange-max-cache-age", "policy.exchange.max_cache_age", seconds,
-		"how long clients may cache the published set, 5s to 1h: a new signing key is used later than that (default 1m)")
-	add("exchange-per-minute", "policy.exchange.per_minute", number, "access tokens for one key and minute (default 600)")
+		"how long clients may cache the published set, 5s to 1h: a new signing key is not used before that (default 1m)")
+	add("exchange-per-minute", "policy.exchange.per_minute", number, "access tokens that a key gets from one server in a minute (default 600)")
 	add("webhook", "policy.webhook", text, "https `URL` that receives a message before a key expires")
 
 	add("display-name", "portal.display_name", text, "name that customers see (default the workspace's)")
