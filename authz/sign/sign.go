@@ -37,9 +37,15 @@ type Process struct {
 	ended chan struct{}
 
 	mu      sync.Mutex // guards the fields below, and writing
-	waiting map[uint32]chan []byte
+	waiting map[uint32]asker
 	lastID  uint32
 	keys    uint16
+}
+
+// asker waits for an answer. late kills the process even if the asker has given up, since later askers would wait, too.
+type asker struct {
+	answer chan []byte
+	late   *time.Timer
 }
 
 // Start starts a signing process, without keys.
@@ -51,7 +57,7 @@ func Start() (*Process, error) {
 }
 
 func start(cmd *exec.Cmd) (*Process, error) {
-	p := &Process{cmd: cmd, ended: make(chan struct{}), waiting: make(map[uint32]chan []byte)}
+	p := &Process{cmd: cmd, ended: make(chan struct{}), waiting: make(map[uint32]asker)}
 	from, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -100,7 +106,8 @@ func (p *Process) read(from io.Reader) {
 		if !ok {
 			return
 		}
-		asker <- answer[4:] // it has room for one
+		asker.late.Stop()
+		asker.answer <- answer[4:] // it has room for one
 	}
 }
 
@@ -154,30 +161,28 @@ func (k *Key) Sign(ctx context.Context, digest [shift.DigestLen]byte) ([]byte, e
 // ask sends a request and waits for its answer. A process that does not answer in time is killed.
 func (p *Process) ask(ctx context.Context, r shift.Request, deadline time.Duration) ([]byte, error) {
 	answer := make(chan []byte, 1)
-	if err := p.send(&r, answer); err != nil {
+	late := time.AfterFunc(deadline, func() { _ = p.cmd.Process.Kill() })
+	if err := p.send(&r, asker{answer, late}); err != nil {
+		late.Stop()
 		return nil, err
 	}
-	late := time.NewTimer(deadline)
-	defer late.Stop()
 	select {
 	case content := <-answer:
 		return content, nil
 	case <-p.ended:
+		late.Stop()
 		return nil, ErrEnded
 	case <-ctx.Done(): // read drops the answer
 		return nil, context.Cause(ctx)
-	case <-late.C:
-		_ = p.cmd.Process.Kill()
-		return nil, fmt.Errorf("%w: no answer within %s", ErrEnded, deadline)
 	}
 }
 
-func (p *Process) send(r *shift.Request, answer chan []byte) error {
+func (p *Process) send(r *shift.Request, a asker) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lastID++
 	r.ID = p.lastID
-	p.waiting[r.ID] = answer
+	p.waiting[r.ID] = a
 	if _, err := p.to.Write(r.Append(make([]byte, 0, shift.RequestLen))); err != nil {
 		delete(p.waiting, r.ID)
 		return fmt.Errorf("%w: %w", ErrEnded, err)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -89,6 +90,29 @@ func TestCancel(t *testing.T) {
 	_, _ = key.Sign(ctx, [shift.DigestLen]byte{})
 	if _, err := key.Sign(t.Context(), [shift.DigestLen]byte{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// A process that does not answer is killed even if nobody waits for the answer any longer. Otherwise all later callers would wait
+// for it, too.
+func TestNoAnswer(t *testing.T) {
+	p, err := start(exec.Command("/bin/sh", "-c", "exec sleep 100"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.ask(ctx, shift.Request{Op: shift.Generate}, 50*time.Millisecond); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	select {
+	case <-p.Ended():
+	case <-time.After(20 * time.Second):
+		t.Fatal("the process goes on")
+	}
+	if _, err := p.ask(t.Context(), shift.Request{Op: shift.Generate}, time.Minute); !errors.Is(err, ErrEnded) {
+		t.Errorf("got %v", err)
 	}
 }
 
