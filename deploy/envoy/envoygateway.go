@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"regexp"
@@ -30,9 +31,15 @@ func (t target) String() string {
 }
 
 // policyName is the name of the policies for t. Each target has a name of its own: kubectl replaces a policy with another of
-// the same name.
+// the same name, which would leave a target open. With a section, the name ends with a hash, since the section b of a would
+// otherwise have the name of a-b.
 func (t target) policyName() string {
-	return strings.TrimRight("burnkey-"+strings.ToLower(t.Kind)+"-"+t.Name+"-"+t.Section, "-")
+	name := "burnkey-" + strings.ToLower(t.Kind) + "-" + t.Name
+	if t.Section == "" {
+		return name
+	}
+	sum := sha256.Sum256([]byte(t.String()))
+	return fmt.Sprintf("%s-%s-%x", name, t.Section, sum[:4])
 }
 
 // ParentName is the name of the Gateway's policy.

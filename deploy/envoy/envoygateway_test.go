@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -322,5 +323,24 @@ func checkHeadersOfEnvoyGateway(t *testing.T, h http.Header) {
 		if h.Get(name) != "" {
 			t.Errorf("the API sees the client's %s", name)
 		}
+	}
+}
+
+// Targets whose names are alike have policies of different names, so that one does not replace the other.
+func TestEnvoyGatewayNamesOfPolicies(t *testing.T) {
+	t.Parallel()
+	names := map[string]string{}
+	for _, target := range []string{"HTTPRoute/api", "HTTPRoute/api-admin", "HTTPRoute/api/admin", "GRPCRoute/api/admin"} {
+		c := valid()
+		c.Listen, c.Upstream, c.Admin, c.Targets = "", "", "", []string{"Gateway/eg", target}
+		text := render(t, envoy.EnvoyGateway, c)
+		name := regexp.MustCompile(`kind: SecurityPolicy\nmetadata: \{name: "([a-z0-9.-]+)"`).FindStringSubmatch(text)
+		if name == nil {
+			t.Fatalf("no name in\n%s", text)
+		}
+		if other := names[name[1]]; other != "" {
+			t.Errorf("%s and %s have the same policy %s", other, target, name[1])
+		}
+		names[name[1]] = target
 	}
 }
