@@ -169,13 +169,15 @@ func bearer(ctx huma.Context) (string, error) {
 }
 
 // basicCredentials reads the Basic credentials of an OAuth client (RFC 6749 section 2.3.1). Some clients encode them as a
-// form does, and some don't; for the characters of a token, both can be read in the same way.
+// form does, and some don't; for the characters of a token, both can be read in the same way. An imported key can also contain
+// a plus sign. It is not read as a space, which no key contains.
 func basicCredentials(header string) (id, secret string, ok bool) {
 	id, secret, ok = (&http.Request{Header: http.Header{"Authorization": {header}}}).BasicAuth()
-	for _, text := range []*string{&id, &secret} {
-		if plain, err := url.QueryUnescape(*text); err == nil {
-			*text = plain
-		}
+	if plain, err := url.QueryUnescape(id); err == nil {
+		id = plain
+	}
+	if plain, err := url.PathUnescape(secret); err == nil {
+		secret = plain
 	}
 	return id, secret, ok
 }

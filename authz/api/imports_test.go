@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -111,4 +112,30 @@ func TestImportsOfManyKeys(t *testing.T) {
 	}
 	s.do("POST", importsPath, `{"keys":[`+strings.Join(append(keys, importKey(1000, "")), ",")+`]}`).want(422)
 	s.do("POST", importsPath, `{"keys":[`+strings.Repeat(" ", 1<<20)+`]}`).want(413)
+}
+
+// The holder of an imported key exchanges and revokes it by HTTP, whatever characters it has.
+func TestImportedKeyOfItsHolder(t *testing.T) {
+	s := newServer(t)
+	const secret = "q1+w2/e3=r4.t5-y6"
+	got := s.imports(importsPath, fmt.Sprintf(`{"digest":"%s","owner":"cust_1"}`, jwks.SHA256Digest(secret)))
+	if got.Imported != 1 {
+		t.Fatalf("%+v", got)
+	}
+	s.exchanging(issued{token: secret})
+	client := url.Values{"grant_type": {"client_credentials"}}
+	for _, sent := range []string{secret, url.QueryEscape(secret)} {
+		s.token(client, basic("cust_1", sent)).want(200)
+	}
+	revoke := func() string {
+		body := url.Values{"token": {" " + secret + "\n"}}.Encode()
+		return s.do("POST", issuer+"/revoke", body, form, header("Authorization")).want(200).text("status")
+	}
+	if status := revoke(); status != "revoked" {
+		t.Errorf("the answer is %s", status)
+	}
+	s.token(client, basic("cust_1", secret)).want(401)
+	if key := s.do("GET", "/v1/workspaces/acme/keys/"+got.Results[0].ID, "").want(200).object(); key["status"] != "revoked" {
+		t.Errorf("the key is %v", key["status"])
+	}
 }

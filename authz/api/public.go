@@ -138,7 +138,7 @@ func (a *api) revokeToken(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	token, err := jwks.ReadPasted(text)
 	if err != nil {
-		token = "" // of no key, but the workspace may not exist either
+		token = jwks.Token(strings.TrimSpace(text)) // an imported key, or none, but the workspace may not exist either
 	}
 	ctx := store.By(r.Context(), store.Actor{Kind: store.ActorToken, From: clientaddr.Of(r.RemoteAddr)})
 	revoked, err := a.service.RevokeToken(ctx, c.Param("ws"), token)
