@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -231,5 +232,28 @@ func TestVerifyImported(t *testing.T) {
 		if a, ok := table.Attributes(k.KID()); !ok || !reflect.DeepEqual(a, c.a) {
 			t.Errorf("%s: Attributes returns %+v", c.name, a)
 		}
+	}
+}
+
+// BenchmarkImportedMemory reports the bytes of an imported key in a Table of a Feed.
+func BenchmarkImportedMemory(b *testing.B) {
+	const count = 100_000
+	for b.Loop() {
+		before := resident(b)
+		f, table := new(Feed), new(Table)
+		table.imports.workspace, table.imports.index = "acme", &f.imports
+		set := table.refresh()
+		for i := range count {
+			if err := set.Import(importedKey(i, typical)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := set.install(1, nil); err != nil {
+			b.Fatal(err)
+		}
+		set = nil
+		b.ReportMetric(float64(resident(b)-before)/count, "B/key")
+		runtime.KeepAlive(table)
+		runtime.KeepAlive(f)
 	}
 }
