@@ -27,19 +27,30 @@ type Introspection struct {
 func (s *Service) Introspect(ctx context.Context, workspace string, token jwks.Token) (*Introspection, error) {
 	defer spans.Start(&ctx, "authz.introspect", nil)()
 	claims, err := s.authentic(workspace, token)
+	var read func() (store.Key, error)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, err
+	case errors.Is(err, jwks.ErrMalformed):
+		read = func() (store.Key, error) { return s.importedKey(ctx, workspace, token) }
 	case err != nil || claims.Issuer != s.Issuer(workspace):
 		return nil, nil //nolint:nilerr // an invalid token is not active
+	default:
+		id, err := uuid.Parse(claims.RecordID())
+		if err != nil {
+			return nil, nil //nolint:nilerr // as above
+		}
+		read = func() (store.Key, error) { return s.store.Key(ctx, workspace, id) }
 	}
-	id, err := uuid.Parse(claims.RecordID())
-	if err != nil {
-		return nil, nil //nolint:nilerr // as above
-	}
+	return s.introspected(ctx, workspace, claims, read)
+}
+
+// introspected reads the key. claims is nil for an imported key.
+func (s *Service) introspected(ctx context.Context, workspace string, claims *jwks.Claims, read func() (store.Key, error),
+) (*Introspection, error) {
 	var key store.Key
-	err = s.reads.turn(ctx, workspace, func() (err error) {
-		key, err = s.store.Key(ctx, workspace, id)
+	err := s.reads.turn(ctx, workspace, func() (err error) {
+		key, err = read()
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {
@@ -47,6 +58,11 @@ func (s *Service) Introspect(ctx context.Context, workspace string, token jwks.T
 	}
 	if status := key.Status(s.Now()); err != nil || status != store.Active && status != store.Deprecated {
 		return nil, err
+	}
+	if claims == nil {
+		claims = &jwks.Claims{
+			Issuer: s.Issuer(workspace), Subject: key.Owner, Audience: key.Audience, ID: key.ID.String(), IssuedAt: key.CreatedAt.Unix(),
+		}
 	}
 	found := &Introspection{key, claims}
 	if claims.HasParent() && !s.Now().Before(found.ExpiresAt()) {

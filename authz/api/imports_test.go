@@ -122,6 +122,11 @@ func TestImportedKeyOfItsHolder(t *testing.T) {
 	if got.Imported != 1 {
 		t.Fatalf("%+v", got)
 	}
+	shown, id := s.introspect(secret), got.Results[0].ID
+	if shown["active"] != true || shown["key_id"] != id || shown["jti"] != id || shown["sub"] != "cust_1" || shown["exp"] == nil {
+		t.Errorf("introspection shows %v", shown)
+	}
+	s.do("POST", introspectPath, "token=x", as(secret)).want(401)
 	s.exchanging(issued{token: secret})
 	client := url.Values{"grant_type": {"client_credentials"}}
 	for _, sent := range []string{secret, url.QueryEscape(secret)} {
@@ -135,6 +140,7 @@ func TestImportedKeyOfItsHolder(t *testing.T) {
 		t.Errorf("the answer is %s", status)
 	}
 	s.token(client, basic("cust_1", secret)).want(401)
+	s.wantInactive("a revoked imported key", secret)
 	if key := s.do("GET", "/v1/workspaces/acme/keys/"+got.Results[0].ID, "").want(200).object(); key["status"] != "revoked" {
 		t.Errorf("the key is %v", key["status"])
 	}
