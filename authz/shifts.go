@@ -50,7 +50,7 @@ type workShift struct {
 	process *sign.Process
 	ends    time.Time
 	signers map[string]*signer   // changed with shifts.mu only
-	made    map[string]*sign.Key // to be published, again if that failed; for keepShifts only
+	made    map[string]*sign.Key // not published yet, or the publication failed; for keepShifts only
 }
 
 func (w *workShift) alive(now time.Time) bool {
@@ -247,7 +247,7 @@ func (s *Service) publishes(workspace string, key *sign.Key) bool {
 	return ok
 }
 
-// stillPublishes is publishes after the set was read again, unless it has the JWK.
+// stillPublishes does the same as publishes, but reads the set again if it lacks the JWK.
 func (s *Service) stillPublishes(ctx context.Context, workspace string, key *sign.Key) (bool, error) {
 	if s.publishes(workspace, key) {
 		return true, nil

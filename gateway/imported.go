@@ -10,8 +10,8 @@ import (
 // MinPepperLen is the minimum length of Options.Pepper in bytes.
 const MinPepperLen = 16
 
-// mayBeImported reports whether a credential, unlike a token of Burnkey, can be an imported key, and there are any, or that is
-// not known yet.
+// mayBeImported reports whether a credential can be an imported key: it is not a token of Burnkey, and there are imported
+// keys, or it is not known yet whether there are any.
 func (g *Gateway) mayBeImported(token string) bool {
 	if g.feed == nil || g.feed.ImportedLen() == 0 && g.started.Load() || len(token) > jwks.MaxTokenLen {
 		return false

@@ -52,12 +52,8 @@ func (p *restorePlan) compare(ctx context.Context, old store.Store, workspace st
 			p.compareKey(mine, was)
 			mine, err, more = next()
 		case !was.RevokedAt.IsZero(): // it was issued and revoked since
-		case was.Digest != nil:
-			p.add(restored{
-				workspace: workspace, owner: was.Owner, id: was.ID, act: actLost, why: "imported " + stamp(was.CreatedAt) + ": import it again",
-			})
 		default:
-			p.addLost(workspace, was.Owner, was.ID, was.CreatedAt)
+			p.addLost(workspace, was.Owner, was.ID, was.CreatedAt, was.Digest != nil)
 		}
 	}
 	if more && err == nil {

@@ -67,10 +67,8 @@ func (a *audited) readEntry(ctx context.Context, e *archivedEntry) error {
 // readLost adds a key that is not in the restored database, unless it was revoked.
 func (a *audited) readLost(id uuid.UUID, e *archivedEntry) {
 	switch e.Action {
-	case store.ActionKeyImport:
-		a.add(restored{workspace: e.Workspace, owner: e.Owner, id: id, act: actLost, why: "imported " + stamp(e.At) + ": import it again"})
-	case store.ActionKeyIssue:
-		a.addLost(e.Workspace, e.Owner, id, e.At)
+	case store.ActionKeyIssue, store.ActionKeyImport:
+		a.addLost(e.Workspace, e.Owner, id, e.At, e.Action == store.ActionKeyImport)
 	case store.ActionKeyRevoke, store.ActionGraceEnd:
 		delete(a.keys, id)
 	}

@@ -68,9 +68,13 @@ func (p *restorePlan) addKey(k *store.Key, act, why string, change func(k *store
 	}
 }
 
-// addLost adds a key that was issued after the backup.
-func (p *restorePlan) addLost(workspace, owner string, id uuid.UUID, issued time.Time) {
-	p.add(restored{workspace: workspace, owner: owner, id: id, act: actLost, why: "issued " + stamp(issued) + ": its token is refused"})
+// addLost adds a key that was issued or imported after the backup.
+func (p *restorePlan) addLost(workspace, owner string, id uuid.UUID, at time.Time, imported bool) {
+	why := "issued " + stamp(at) + ": its token is refused"
+	if imported {
+		why = "imported " + stamp(at) + ": import it again"
+	}
+	p.add(restored{workspace: workspace, owner: owner, id: id, act: actLost, why: why})
 }
 
 // actOn returns an action for a restored key. ok is false if the key was removed before the backup.

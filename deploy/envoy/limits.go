@@ -20,11 +20,13 @@ const (
 	verifiedToken = "metadata.filter_metadata['envoy.filters.http.jwt_authn']"
 	// signedLimit is the limit that the token carries.
 	signedLimit = verifiedToken + ".burnkey.rate_limit"
-	// isAccess can be true of a key, too. One of type JWT can have custom claims with the names of those of a parent.
+	// isAccess is true for tokens of type at+jwt, which can also be keys. Claims about a parent count only in these: a key of
+	// type JWT can have custom claims of the same names.
 	isAccess = verifiedToken + ".burnkey_header.typ == 'at+jwt'"
 )
 
-// parentOr is a CEL expression for a claim about the parent of an access token, or else for a member of the key's own token.
+// parentOr is a CEL expression for a claim about the parent of an access token or, if there is no parent, for a member of the
+// token itself.
 func parentOr(claim, own string) string {
 	claim = verifiedToken + ".burnkey." + claim
 	return fmt.Sprintf("%s && has(%s) ? %s : %s.%s", isAccess, claim, claim, verifiedToken, own)
