@@ -61,7 +61,7 @@ func TestEnd(t *testing.T) {
 	for name, end := range map[string]func(*Process){
 		"closed": (*Process).Close,
 		"killed": func(p *Process) { _ = p.cmd.Process.Kill() },
-		"stopped, then closed": func(p *Process) {
+		"killed, then closed": func(p *Process) {
 			_ = p.cmd.Process.Signal(syscall.SIGKILL)
 			p.Close()
 		},
