@@ -71,7 +71,7 @@ for page in SITE.rglob("*.html"):
     whole = "".join(part if part.startswith("<pre") else re.sub(r"\s*\n\s*", "\n", part) for part in parts)
     # HTML needs no xmlns on pictures, and spaces in code need no markup.
     whole = re.sub(r'<span class="w">(\s*)</span>', r"\1", whole.replace(' xmlns="http://www.w3.org/2000/svg"', ""))
-    page.write_text(re.sub(r'<span class="md-ellipsis">\n(.*?)\n</span>', r"\1", whole))
+    page.write_text(re.sub(r'<span class="md-ellipsis">\n(.*|<span class="md-typeset">\n.*\n</span>)\n</span>', r"\1", whole))
 shutil.rmtree(SITE / "assets/stylesheets/classic")  # of the theme's other variant
 
 # The index of the search is there twice: for a site that is served, and for one that is opened from a folder, which works for both.
