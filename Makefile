@@ -107,6 +107,11 @@ clients: build envoy python proxies client-libraries ## The client matrix: other
 	BURNKEY_E2E_CLIENTS="$${CLIENTS:-all}" $(AS_SHIPPED) go test -vet=off -count=1 -timeout 100m -v -run '^TestE2E(OAuth)?Clients$$' ./e2e
 	$(if $(CLIENTS),,BURNKEY_WRITE=true go test -vet=off -count=1 -run '^TestE2EClientsTable$$' ./e2e)
 
+.PHONY: contract
+contract: build cluster ## The HTTP API against its OpenAPI document, by schemathesis, for CONTRACT seconds on each store (600)
+	@tools/schemathesis.sh
+	BURNKEY_E2E_CONTRACT=$(or $(CONTRACT),600) $(AS_SHIPPED) go test -count=1 -timeout 60m -run TestE2EContract -v ./e2e
+
 .PHONY: bench
 bench: build envoy nginx ## Measure against Envoy, nginx and openssl, for an hour (BENCH=--quick: a minute)
 	@$(AS_SHIPPED) go build -o bin/benchmarks ./benchmarks
