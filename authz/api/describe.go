@@ -2,11 +2,13 @@ package api
 
 // descriptions has, by schema and member, descriptions that are too long for a struct tag, or of stored types.
 var descriptions = map[string]string{
-	"FeedSet.keys":    "The published keys and the tombstone",
-	"FeedSet.set":     "By kid: expires_at, never_expires, scopes, allowed_ips, plan and limits of keys that have attributes",
-	"FeedSet.limits":  "Limits that keys share: on (plan, owner, route, address or total), name and limits",
-	"NewKey.audience": "Among the workspace's audiences; default: those of the policy, or all",
-	"ImportKeys.keys": "The keys, each of which is checked on its own",
+	"FeedSet.keys":     "The published keys and the tombstone",
+	"FeedSet.set":      "By kid: expires_at, never_expires, scopes, allowed_ips, plan and limits of keys that have attributes",
+	"FeedSet.settings": "Settings of the workspace that differ from their defaults: token_prefix, bare_until and environment",
+	"FeedSet.imported": "Imported keys: id, owner, digest, audience, imported_at and attributes",
+	"FeedSet.limits":   "Limits that keys share: on (plan, owner, route, address or total), name and limits",
+	"NewKey.audience":  "Among the workspace's audiences; default: those of the policy, or all",
+	"ImportKeys.keys":  "The keys, each of which is checked on its own",
 	"ImportKey.digest": "SHA-256 of the key as clients send it, or HMAC-SHA-256 with a pepper that only burnkey gateway has: sha256: or " +
 		"hmac-sha256:, and 32 bytes in hexadecimal or base64url",
 	"ImportKey.audience":        "Among the workspace's audiences; default: those of the policy, or all",

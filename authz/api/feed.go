@@ -43,6 +43,9 @@ type FeedSet struct {
 	Keys   []JWK             `json:"keys" nullable:"false"`
 	Set    map[string]object `json:"set"`
 	Limits []object          `json:"limits" nullable:"false"`
+	// These are absent without such keys, and if no setting differs from its default.
+	Settings *object  `json:"settings,omitempty"`
+	Imported []object `json:"imported,omitempty" nullable:"false"`
 }
 
 // feedSet adds the call of a whole set of the feed.
@@ -50,7 +53,7 @@ func (a *api) feedSet(h huma.API) {
 	register(a, h, call{
 		id: "feed-set", route: "GET " + feedSetPath, summary: "A published set with attributes and limits",
 		scopes: []string{authz.ScopeGateway}, content: "application/json",
-		description: "For gateways that follow the feed: the members keys, set (attributes by kid) and limits. The headers Burnkey-Version and " +
+		description: "For gateways that follow the feed: the members keys, set (attributes by kid), limits, settings and imported. The headers Burnkey-Version and " +
 			"Burnkey-Fingerprint identify it.",
 	}, func(_ context.Context, in *WSPath) (*streamed, error) {
 		set, ok := a.publisher.Set(in.WS)
