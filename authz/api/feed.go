@@ -53,8 +53,8 @@ func (a *api) feedSet(h huma.API) {
 	register(a, h, call{
 		id: "feed-set", route: "GET " + feedSetPath, summary: "A published set with attributes and limits",
 		scopes: []string{authz.ScopeGateway}, content: "application/json",
-		description: "For gateways that follow the feed: the members keys, set (attributes by kid), limits, settings and imported. The headers Burnkey-Version and " +
-			"Burnkey-Fingerprint identify it.",
+		description: "For gateways that follow the feed: the members keys, set (attributes by kid), limits, settings and imported. " +
+			"The headers Burnkey-Version and Burnkey-Fingerprint identify it.",
 	}, func(_ context.Context, in *WSPath) (*streamed, error) {
 		set, ok := a.publisher.Set(in.WS)
 		if !ok {

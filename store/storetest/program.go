@@ -336,7 +336,7 @@ func selects(f store.Filter, k store.Key) bool {
 	switch {
 	case f.Owner != "" && k.Owner != f.Owner,
 		f.Status != "" && k.Status(f.Now) != f.Status,
-		f.Live && k.Status(f.Now) != store.Active && k.Status(f.Now) != store.Deprecated,
+		f.Live && !slices.Contains([]store.Status{store.Active, store.Deprecated, store.Suspended}, k.Status(f.Now)),
 		f.Plan != "" && k.Plan != f.Plan,
 		f.Scope != "" && !slices.Contains(k.Scopes, f.Scope),
 		f.After != uuid.Nil && slices.Compare(k.ID[:], f.After[:]) >= 0:
