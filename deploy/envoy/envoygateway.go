@@ -31,8 +31,8 @@ func (t target) String() string {
 }
 
 // policyName is the name of the policies for t. Each target has a name of its own: kubectl replaces a policy with another of
-// the same name, which would leave a target open. With a section, the name ends with a hash, since the section b of a would
-// otherwise have the name of a-b.
+// the same name, which would leave a target open. With a section, the name ends with a hash: otherwise the section b of a
+// target a and the target a-b would have the same name.
 func (t target) policyName() string {
 	name := "burnkey-" + strings.ToLower(t.Kind) + "-" + t.Name
 	if t.Section == "" {
