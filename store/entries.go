@@ -141,7 +141,7 @@ func members(v any) detail {
 func KeyIssued(ctx context.Context, k Key) Entry {
 	d := attributeFields(k)
 	d["kid"], d["name"], d["scopes"] = k.KID.String(), k.Name, append([]string{}, k.Scopes...)
-	d["expires_at"], d["rotated_from"] = orNil(k.ExpiresAt), idOrNil(k.RotatedFrom)
+	d["expires_at"], d["rotated_from"], d["parent"] = orNil(k.ExpiresAt), idOrNil(k.RotatedFrom), idOrNil(k.Parent)
 	return keyEntry(ctx, k, ActionKeyIssue, k.CreatedAt, d)
 }
 
@@ -201,6 +201,7 @@ func object(raw json.RawMessage) any {
 func KeyRevoked(ctx context.Context, k Key) Entry {
 	return keyEntry(ctx, k, ActionKeyRevoke, k.RevokedAt, detail{
 		"kid": k.KID.String(), "name": k.Name, "rotated_from": idOrNil(k.RotatedFrom), "rotated_to": idOrNil(k.RotatedTo),
+		"parent": idOrNil(k.Parent),
 	})
 }
 

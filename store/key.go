@@ -53,6 +53,11 @@ type Key struct {
 	Ceiling Ceiling
 	// Digest is that of an imported key: another system issued it, and it has no JWK. Nil: the key has a JWK.
 	Digest *jwks.Digest
+	// Parent is the key under which this key was issued, or uuid.Nil. Both have one owner; a key with a parent can do
+	// no more than it, and is suspended and revoked with it. After a rotation, the successor is the parent.
+	Parent uuid.UUID
+	// Delegates is set by the store once a key was issued under this key.
+	Delegates bool
 }
 
 // ByOwner means that a key's owner suspended it. An owner can't resume a key that the producer suspended.
@@ -185,8 +190,9 @@ type Filter struct {
 	Status Status // at the time Now
 	Live   bool   // Active, Deprecated or Suspended at the time Now
 	Now    time.Time
-	Scope  string // is one of the key's
-	Plan   string // is the key's
+	Scope  string    // is one of the key's
+	Plan   string    // is the key's
+	Parent uuid.UUID // is the key's; uuid.Nil: any or none
 	// CreatedBefore selects keys created before this time.
 	CreatedBefore time.Time
 	// ExpiresBefore selects keys that expire before this time, but after Now.

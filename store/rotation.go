@@ -20,10 +20,11 @@ type RotationStore interface {
 	// Version and RotatedFrom of the successor, whatever their values are. The successor gets the AllowedIPs,
 	// Plan, Limits and Ceiling of the old key, only those of its scopes that the old key still has, and expires no
 	// later than the Ceiling allows.
-	// The attributes of the old key then say when it was rotated, and when its grace ends, until UndoRotation.
+	// The attributes of the old key then say when it was rotated, and when its grace ends, until UndoRotation. Keys under
+	// the old key are then under the successor, no wider than it; UndoRotation puts them under the old key.
 	//
 	// Errors, in this order: ErrNotFound: no such key. *IdempotencyError as in Issue. ErrNotActive: the key is
-	// not Active at successor.CreatedAt. An error of terms. ErrDuplicateKID and ErrExists as in Issue.
+	// not Active at successor.CreatedAt. ErrChild: it has a parent. An error of terms. ErrDuplicateKID and ErrExists as in Issue.
 	// ErrTooMany: there is a grace, and the old key's owner already has at least as many keys in their grace at
 	// that time as terms allows. Audit: ActionKeyRotate of the old key, ActionKeyIssue of the successor.
 	Rotate(ctx context.Context, workspace string, id uuid.UUID, successor Key, pub jwks.Key, graceEnds time.Time,

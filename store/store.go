@@ -98,13 +98,15 @@ type Store interface {
 	// k.IdempotencyKey was already used in this workspace. An error of terms. ErrNoPlan. ErrDuplicateKID: the
 	// workspace has or had a key with this kid. ErrExists: it has a key with this id. ErrTooMany: at
 	// k.CreatedAt, the owner has at least as many Active and suspended keys as terms allows; concurrent calls
-	// don't exceed this limit either. Audit: ActionKeyIssue.
+	// don't exceed this limit either. If k has a Parent, also, after that of terms: ErrNoParent, ErrBeyondParent,
+	// ErrManyChildren. Audit: ActionKeyIssue.
 	Issue(ctx context.Context, k Key, pub jwks.Key, terms Terms) (Key, error)
 	// Revoke removes a key's JWK from the published set and stores the time `at`, which must not be zero, in
 	// one transaction that raises the workspace's version. It also ends a grace period early. If Retire removed
 	// the key because it expired, only the time is stored: the version stays, and RevokedVersion is 0. The JWK
 	// of a suspended key is not in the set: the change of that version is empty. A key that is already revoked
-	// is returned unchanged, once its revocation is durable. Errors: ErrNotFound. Audit: ActionKeyRevoke.
+	// is returned unchanged, once its revocation is durable. Published and suspended keys under the key are revoked
+	// with it, in the versions before that of the key. Errors: ErrNotFound. Audit: ActionKeyRevoke of each.
 	Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (Key, error)
 	// Key returns one record. Errors: ErrNotFound.
 	Key(ctx context.Context, workspace string, id uuid.UUID) (Key, error)
@@ -133,7 +135,9 @@ type Store interface {
 	// of the workspace, are ignored. While SuspendedAt is set, the key's JWK is not in the set; a later time does not replace an
 	// earlier. The store keeps in Signed what the token says. Errors: ErrNotFound. ErrNotActive: a field other
 	// than Name, Metadata and UpdatedAt changes, and at the new UpdatedAt the key is Revoked or Expired.
-	// ErrNoPlan: the workspace does not have the new plan. ErrDamaged. Audit: ActionKeyUpdate.
+	// ErrNoPlan: the workspace does not have the new plan. ErrBeyondParent: the key could do what its parent can't.
+	// ErrDamaged. Keys under the key are narrowed, suspended and resumed with it (Follow), in versions of their own before
+	// that of the key. A key whose parent is suspended is suspended ByParent instead of Active. Audit: ActionKeyUpdate of each.
 	UpdateKey(ctx context.Context, workspace string, id uuid.UUID, change func(*Workspace, *Key) error) (Key, error)
 
 	PublishedStore

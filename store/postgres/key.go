@@ -24,7 +24,7 @@ const (
 			INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
 			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL, $26::bytea,
 				$27::text, $28::text, $29::text, $30::text, $31::text, NULL, NULL, NULL, `
-	insertEnd = `
+	insertEnd = `, NULL, NULL
 			FROM raised
 		), published AS (
 			INSERT INTO jwks (workspace, kid, n, attributes) SELECT $1, $13, $24, $32::text FROM raised
@@ -75,7 +75,12 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 	if err := rows.Storable(k); err != nil {
 		return store.Key{}, wrap(ctx, "issue key", err)
 	}
-	err := s.write(ctx, k.Workspace, onTerms(k.Workspace, k.Plan, terms, func(ctx context.Context, c conn, limit int) error {
+	err := s.write(ctx, k.Workspace, underParent(&k, onTerms(k.Workspace, k.Plan, terms, func(ctx context.Context, c conn, limit int) error {
+		if t, is := c.(pgx.Tx); is && k.Parent != uuid.Nil {
+			if err := parents(ctx, t, k.Workspace).Adopt(&k); err != nil {
+				return &refusedError{err}
+			}
+		}
 		args := keyArgs(store.KeyIssued(ctx, k), k, pub.Modulus(), k.Issued())
 		if limit > 0 {
 			// Not rows.Micros: it makes the zero time NULL, and a comparison with NULL would not count keys
@@ -83,7 +88,7 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 			return issueWithin(ctx, c, &k, append(args, k.CreatedAt.UnixMicro(), limit))
 		}
 		return c.QueryRow(ctx, issueKey, args...).Scan(&k.Version)
-	}))
+	})))
 	var refused *refusedError
 	switch {
 	case isCode(err, uniqueViolation):

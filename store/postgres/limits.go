@@ -71,6 +71,7 @@ func (s *Store) locking(ctx context.Context, workspace string, do func(context.C
 // asLocked returns a transaction as a rows.Locked.
 func asLocked(ctx context.Context, t pgx.Tx, w store.Workspace, raised *bool) rows.Locked {
 	exec := func(query string, args ...any) error { _, err := t.Exec(ctx, query, args...); return err }
+	next := w.Version + 1
 	return rows.Locked{
 		Dialect: &dialect, Workspace: w,
 		Row: func(into []any, query string, args ...any) error {
@@ -87,8 +88,12 @@ func asLocked(ctx context.Context, t pgx.Tx, w store.Workspace, raised *bool) ro
 		Key: func(id uuid.UUID) (store.Key, error) {
 			return scanUsed(w.ID, t.QueryRow(ctx, lockKey, w.ID, [16]byte(id)))
 		},
-		Update: func(before, after store.Key) (err error) {
-			*raised, err = storeUpdate(ctx, t, w.Version+1, before, after)
+		Update: func(before, after store.Key) error {
+			did, err := storeUpdate(ctx, t, next, before, after)
+			if did {
+				*raised = true
+				next++
+			}
 			return err
 		},
 	}

@@ -23,12 +23,14 @@ const (
 	// successor is no longer $13, or if the JWK is missing, the statement computes NULL as the kid of the
 	// change. The column does not allow NULL, so nothing is stored. $14 is true if the key was suspended when it
 	// was read, so that raise left the fingerprint as it was; if that has changed, the statement corrects it.
-	// Otherwise an owner who suspends and resumes a key without end could delay its revocation.
+	// Otherwise an owner who suspends and resumes a key without end could delay its revocation. $15 is true if there
+	// can be keys under it, which were then removed before.
 	removeKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), removed AS (
 			UPDATE keys SET revoked_at = $12, revoked_version = (SELECT version FROM raised)
 			WHERE workspace = $1 AND id = $8 AND ` + rows.Published + ` AND rotated_to IS NOT DISTINCT FROM $13
+				AND coalesce(delegates, false) = $15
 			RETURNING ` + rows.KeyColumns + `
 		), withdrawn AS (
 			DELETE FROM jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING jwks.kid
@@ -116,20 +118,33 @@ func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID,
 
 // remove removes a published or suspended key, whose RevokedAt is set, or returns errMeanwhile.
 func (s *Store) remove(ctx context.Context, k store.Key, e store.Entry) (store.Key, error) {
-	args := append(dialect.EntryArgs(e), rows.Micros(k.RevokedAt), dialect.IDOrNull(k.RotatedTo), !k.SuspendedAt.IsZero())
-	used := k.LastUsedAt
-	err := s.write(ctx, k.Workspace, func(ctx context.Context, c conn) error {
-		return raising(ctx, c, k.Workspace, published(k), func(r pgx.BatchResults) (err error) {
-			k, err = scanKey(k.Workspace, r.QueryRow())
-			k.LastUsedAt = used
-			return err
-		}, statement{removeKey, args})
-	})
+	do := func(ctx context.Context, c conn) (err error) {
+		k, err = removeKeyIn(ctx, c, k, e)
+		return err
+	}
+	if k.Delegates {
+		do = inTx(func(ctx context.Context, t pgx.Tx) error { return removeFamily(ctx, t, &k, e) })
+	}
+	err := s.write(ctx, k.Workspace, do)
 	if err != nil {
 		return store.Key{}, meanwhile(err)
 	}
 	s.notifier.notify(k.Workspace)
 	return k, nil
+}
+
+// removeKeyIn removes a key, whose RevokedAt is set.
+func removeKeyIn(ctx context.Context, c conn, k store.Key, e store.Entry) (removed store.Key, err error) {
+	args := append(dialect.EntryArgs(e), rows.Micros(k.RevokedAt), dialect.IDOrNull(k.RotatedTo), !k.SuspendedAt.IsZero(), k.Delegates)
+	err = raising(ctx, c, k.Workspace, published(k), func(r pgx.BatchResults) (err error) {
+		removed, err = scanKey(k.Workspace, r.QueryRow())
+		removed.LastUsedAt = k.LastUsedAt
+		return err
+	}, statement{removeKey, args})
+	if err != nil {
+		return k, err // to be removed again
+	}
+	return removed, nil
 }
 
 // published returns the kids of those of the keys, which are not removed, that are in the set.

@@ -21,7 +21,8 @@ const (
 		AND grace_ends_at > $36 LIMIT $37) AS k`
 	// rotateKey comes after raise, as removeKey does, and fails in the same way. The audit entry is that of the
 	// old key. $35 is NULL if there is a grace; $37 is 0 without a limit. The old key's lifetime and scopes must
-	// still be $38 and $39, and its attributes those of the successor. $40 has its attributes in the grace.
+	// still be $38 and $39, and its attributes those of the successor. $40 has its attributes in the grace. $41 is true if there
+	// can be keys under it, which are then under the successor already.
 	rotateKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), grace AS (
@@ -32,6 +33,7 @@ const (
 			WHERE workspace = $1 AND id = $25 AND ` + rows.Published + ` AND rotated_to IS NULL AND suspended_at IS NULL
 				AND expires_at IS NOT DISTINCT FROM $38 AND scopes = $39 AND allowed_ips IS NOT DISTINCT FROM $27
 				AND plan IS NOT DISTINCT FROM $28 AND limits IS NOT DISTINCT FROM $29 AND ceiling IS NOT DISTINCT FROM $31
+				AND coalesce(delegates, false) = $41
 			RETURNING ` + rows.KeyColumns + `
 		), ` + insertKey + `, withdrawn AS (
 			DELETE FROM jwks USING old WHERE old.revoked_at IS NOT NULL AND jwks.workspace = $1 AND jwks.kid = old.kid
@@ -62,6 +64,7 @@ const (
 					AND suspended_at IS NULL AND expires_at IS NOT DISTINCT FROM $14 AND scopes = $15
 					AND allowed_ips IS NOT DISTINCT FROM $16 AND plan IS NOT DISTINCT FROM $17 AND limits IS NOT DISTINCT FROM $18)
 				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $12 AND ` + rows.Published + ` AND rotated_to IS NULL
+					AND coalesce(delegates, false) = $21
 					AND suspended_at IS NULL
 					AND ceiling IS NOT DISTINCT FROM (SELECT ceiling FROM keys WHERE workspace = $1 AND id = $8))
 			RETURNING ` + rows.KeyColumns + `
@@ -91,10 +94,13 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", err)
 	}
 	successor = rows.NewKey(successor, pub)
-	successor.Workspace, successor.RotatedFrom = workspace, id
+	successor.Workspace, successor.RotatedFrom, successor.Parent = workspace, id, uuid.Nil
 	old, err = s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
 		issued = store.Inherited(successor, k)
 		at := issued.CreatedAt
+		if k.Status(at) == store.Active && k.Parent != uuid.Nil {
+			return k, store.ErrChild
+		}
 		if k.Status(at) == store.Active {
 			var refused *refusedError
 			old, limit, err := s.rotate(ctx, store.Rotated(k, issued, rows.Cut(graceEnds)), &issued, pub, terms)
@@ -123,7 +129,7 @@ func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pu
 	terms store.Terms,
 ) (stored store.Key, held int, err error) {
 	at, used, given := issued.CreatedAt, old.LastUsedAt, old
-	err = s.write(ctx, old.Workspace, onTerms(old.Workspace, "", terms, func(ctx context.Context, c conn, limit int) error {
+	do := onTerms(old.Workspace, "", terms, func(ctx context.Context, c conn, limit int) error {
 		kids := []jwks.KID{issued.KID}
 		if held = max(limit, 0); !given.RevokedAt.IsZero() {
 			held = 0 // without a grace, no limit applies
@@ -131,13 +137,14 @@ func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pu
 		}
 		args := append(keyArgs(store.KeyRotated(ctx, given, at), *issued, pub.Modulus(), store.RotationUnsigned(given, *issued)),
 			rows.Micros(given.GraceEndsAt), rows.Micros(given.RevokedAt), at.UnixMicro(), held,
-			rows.Micros(given.ExpiresAt), given.Scopes, rows.AttributesArg(given.Attributes()))
+			rows.Micros(given.ExpiresAt), given.Scopes, rows.AttributesArg(given.Attributes()), given.Delegates)
 		return raising(ctx, c, old.Workspace, kids, func(r pgx.BatchResults) (err error) {
 			old, err = scanKey(old.Workspace, r.QueryRow(), &issued.Version)
 			old.LastUsedAt = used
 			return err
 		}, statement{rotateKey, args}, statement{recordEntry, dialect.EntryArgs(store.KeyIssued(ctx, *issued))})
-	}))
+	})
+	err = s.write(ctx, old.Workspace, movingChildren(&given, issued, do))
 	return old, held, err
 }
 
@@ -205,8 +212,8 @@ func (s *Store) undoRotation(ctx context.Context, old, successor *store.Key) err
 	args := append(dialect.EntryArgs(store.RotationUndone(ctx, *old, successor.ID, at)), [16]byte(successor.ID), rows.Micros(at),
 		rows.Micros(old.ExpiresAt), old.Scopes)
 	args = append(append(args, rows.IssuedArgs(*old)[:3]...), rows.AttributesArg(undone.Attributes()),
-		rows.UnsignedArg(store.UndoneUnsigned(undone)))
-	return meanwhile(s.write(ctx, old.Workspace, func(ctx context.Context, c conn) error {
+		rows.UnsignedArg(store.UndoneUnsigned(undone)), successor.Delegates)
+	return meanwhile(s.write(ctx, old.Workspace, returningChildren(successor, &undone, func(ctx context.Context, c conn) error {
 		return raising(ctx, c, old.Workspace, []jwks.KID{successor.KID}, func(r pgx.BatchResults) error {
 			found, _ := r.Query() // its error is found.Err
 			keys, err := pgx.CollectRows(found, func(row pgx.CollectableRow) (store.Key, error) { return scanKey(old.Workspace, row) })
@@ -220,5 +227,5 @@ func (s *Store) undoRotation(ctx context.Context, old, successor *store.Key) err
 			}
 			return err
 		}, statement{undoRotation, args}, statement{recordEntry, dialect.EntryArgs(store.KeyRevoked(ctx, *successor))})
-	}))
+	})))
 }

@@ -55,6 +55,11 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 		}
 		begun = true
 		before := k
+		parents := rows.Parents{Locked: asLocked(ctx, t, w, &raised)}
+		change, err := parents.Changing(&k, change)
+		if err != nil {
+			return err
+		}
 		var plan string
 		if k, plan, err = rows.ChangedKey(w, k, change); err != nil {
 			return err
@@ -62,8 +67,10 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 		if err := asLocked(ctx, t, w, nil).HasPlan(workspace, plan); err != nil {
 			return err
 		}
-		raised, err = storeUpdate(ctx, t, w.Version+1, before, k)
-		return err
+		if err := parents.Follow(&k); err != nil {
+			return err
+		}
+		return parents.Update(before, k)
 	}))
 	if err != nil {
 		return store.Key{}, wrap(ctx, "update key", err)

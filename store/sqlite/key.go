@@ -15,7 +15,7 @@ import (
 
 const (
 	insertKey = `INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?, NULL, NULL)
 		ON CONFLICT DO NOTHING`
 	selectKeys           = `SELECT ` + rows.UsedKeyColumns + ` FROM keys WHERE `
 	selectKey            = selectKeys + `workspace = ? AND id = ?`
@@ -42,11 +42,21 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 		if err != nil {
 			return err
 		}
+		if k.Parent != uuid.Nil {
+			if err := t.parents(k.Workspace).Adopt(&k); err != nil {
+				return err
+			}
+		}
 		if k.Version, err = raiseVersion(t, k.Workspace); err != nil {
 			return err
 		}
 		if err := insertRecord(t, k, pub); err != nil {
 			return err
+		}
+		if k.Parent != uuid.Nil {
+			if err := t.parents(k.Workspace).SetParent(&k); err != nil {
+				return err
+			}
 		}
 		if err := withinLimit(t, countActive, k, limit); err != nil {
 			return err

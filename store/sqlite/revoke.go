@@ -31,8 +31,17 @@ func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at t
 	return orZero(k, wrap(ctx, "revoke key", err))
 }
 
-// revoke revokes a key that is not revoked yet.
+// revoke revokes a key that is not revoked yet, after the keys under it.
 func revoke(t *tx, k *store.Key, at time.Time) (err error) {
+	children, err := t.parents(k.Workspace).Children(k)
+	if err != nil {
+		return err
+	}
+	for i := range children {
+		if err := revoke(t, &children[i], at); err != nil {
+			return err
+		}
+	}
 	k.RevokedAt = rows.Cut(at)
 	if k.Removed() != 0 { // it has expired
 		err = storeState(t, *k)
@@ -43,6 +52,10 @@ func revoke(t *tx, k *store.Key, at time.Time) (err error) {
 		return err
 	}
 	return record(t, store.KeyRevoked(t.ctx, *k))
+}
+
+func (t *tx) parents(workspace string) rows.Parents {
+	return rows.Parents{Locked: t.locked(store.Workspace{ID: workspace})}
 }
 
 // remove removes a key from the set in a change with the unsigned part u, whose version is raised already.

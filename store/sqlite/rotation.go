@@ -22,6 +22,7 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", err)
 	}
 	issued = rows.NewKey(successor, pub)
+	issued.Parent = uuid.Nil
 	issued.Workspace, issued.RotatedFrom = workspace, id
 	err = s.write(ctx, func(t *tx) (err error) {
 		if old, err = readKey(t, workspace, id); err != nil {
@@ -43,9 +44,15 @@ func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, te
 	if old.Status(issued.CreatedAt) != store.Active {
 		return store.ErrNotActive
 	}
+	if old.Parent != uuid.Nil {
+		return store.ErrChild
+	}
 	*issued = store.Inherited(*issued, *old)
 	limit, err := meets(t, *issued, terms)
 	if err != nil {
+		return err
+	}
+	if err := t.parents(old.Workspace).Move(old, issued, issued.CreatedAt); err != nil {
 		return err
 	}
 	version, err := raiseVersion(t, old.Workspace)
@@ -55,6 +62,11 @@ func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, te
 	issued.Version = version
 	if err := insertRecord(t, *issued, pub); err != nil {
 		return err
+	}
+	if old.Delegates {
+		if err := t.parents(old.Workspace).Mark(issued); err != nil {
+			return err
+		}
 	}
 	var removed []jwks.KID
 	if *old = store.Rotated(*old, *issued, graceEnds); !old.RevokedAt.IsZero() {
@@ -105,6 +117,14 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.
 }
 
 func undoRotation(t *tx, old, successor *store.Key, at time.Time) (err error) {
+	if successor.Delegates {
+		if err := t.parents(old.Workspace).Move(successor, old, at); err != nil {
+			return err
+		}
+		if err := t.parents(old.Workspace).Mark(old); err != nil {
+			return err
+		}
+	}
 	successor.RevokedAt = at
 	if successor.RevokedVersion, err = raiseVersion(t, old.Workspace); err != nil {
 		return err

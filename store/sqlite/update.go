@@ -36,11 +36,19 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 			return err
 		}
 		before := k
+		parents := rows.Parents{Locked: t.locked(w)}
+		change, err := parents.Changing(&k, change)
+		if err != nil {
+			return err
+		}
 		var plan string
 		if k, plan, err = rows.ChangedKey(w, k, change); err != nil {
 			return err
 		}
 		if err := t.locked(w).HasPlan(workspace, plan); err != nil {
+			return err
+		}
+		if err := parents.Follow(&k); err != nil {
 			return err
 		}
 		return updateRecord(t, before, k)

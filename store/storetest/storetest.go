@@ -48,6 +48,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"requests", requestTests},
 		{"settings", settingsTests},
 		{"imported keys", importTests},
+		{"keys under a key", delegationTests},
 		{"published set", publishTests},
 		{"compaction", compactTests},
 		{"watching", watchTests},

@@ -18,7 +18,7 @@ const expiry = `coalesce(expires_at, 9223372036854775807)`
 // usedKeys has the columns that lists need, by which the index usage_by_time is read first.
 const usedKeys = `(SELECT u.workspace, u.id, u.last_used_at, k.kid, k.owner, k.name, k.scopes, k.audience, k.claims, k.metadata,
 	k.allowed_ips, k.limits, k.ceiling, k.created_at, k.expires_at, k.revoked_at, k.expired_version, k.rotated_to, k.grace_ends_at,
-	k.suspended_at, k.plan FROM usage u JOIN keys k ON k.workspace = u.workspace AND k.id = u.id) AS keys`
+	k.suspended_at, k.plan, k.parent FROM usage u JOIN keys k ON k.workspace = u.workspace AND k.id = u.id) AS keys`
 
 // order is an order of keys that an index has: by a column and then by id, or by id alone.
 type order struct {

@@ -20,7 +20,7 @@ const (
 	KeyColumns = `id, kid, owner, name, scopes, audience, claims, metadata, idempotency_key,
 	created_at, updated_at, expires_at, revoked_at, version, revoked_version,
 	rotated_from, rotated_to, grace_ends_at, expired_version, request_digest,
-	allowed_ips, plan, limits, signed, ceiling, suspended_at, suspended_reason, suspended_by, digest`
+	allowed_ips, plan, limits, signed, ceiling, suspended_at, suspended_reason, suspended_by, digest, parent, delegates`
 	LastUsed         = `(SELECT last_used_at FROM usage WHERE usage.workspace = keys.workspace AND usage.id = keys.id)`
 	UsedKeyColumns   = LastUsed + `, ` + KeyColumns
 	WorkspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at, environment, environment_of, inherits`
@@ -41,7 +41,7 @@ func (d *Dialect) Key(k *store.Key) []any {
 		d.IDInto(&k.RotatedFrom), d.IDInto(&k.RotatedTo), Time(&k.GraceEndsAt), version(&k.ExpiredVersion), &k.RequestDigest,
 		object(&k.AllowedIPs, "a list of networks"), text(&k.Plan), rules(&k.Limits), object(&k.Signed, "signed values"),
 		object(&k.Ceiling, "a ceiling"),
-		Time(&k.SuspendedAt), text(&k.SuspendedReason), text(&k.SuspendedBy), digest(&k.Digest),
+		Time(&k.SuspendedAt), text(&k.SuspendedReason), text(&k.SuspendedBy), digest(&k.Digest), d.IDInto(&k.Parent), flag(&k.Delegates),
 	}
 }
 
@@ -137,6 +137,7 @@ func NewKey(k store.Key, pub jwks.Key) store.Key {
 	k.CreatedAt, k.UpdatedAt = Cut(k.CreatedAt), Cut(k.UpdatedAt)
 	k.RevokedAt, k.RevokedVersion, k.ExpiredVersion = time.Time{}, 0, 0
 	k.RotatedFrom, k.RotatedTo, k.GraceEndsAt = uuid.Nil, uuid.Nil, time.Time{}
+	k.Delegates = false
 	k.LastUsedAt, k.SuspendedAt, k.SuspendedReason, k.SuspendedBy, k.Digest = time.Time{}, time.Time{}, "", "", nil
 	return k
 }

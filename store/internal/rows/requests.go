@@ -173,11 +173,19 @@ func (c Locked) approve(r store.Request, before, changed store.Key) (store.Key, 
 	if status := before.Status(r.DecidedAt); status == store.Revoked || status == store.Expired {
 		return before, store.ErrNotActive
 	}
-	after, plan, err := ChangedKey(c.Workspace, before, func(_ *store.Workspace, k *store.Key) error { *k = changed; return nil })
+	p := Parents{c}
+	change, err := p.Changing(&before, func(_ *store.Workspace, k *store.Key) error { *k = changed; return nil })
+	if err != nil {
+		return before, err
+	}
+	after, plan, err := ChangedKey(c.Workspace, before, change)
 	if err != nil || sameAttributes(before, after) {
 		return before, err
 	}
 	if err := c.HasPlan(r.Workspace, plan); err != nil {
+		return before, err
+	}
+	if err := p.Follow(&after); err != nil {
 		return before, err
 	}
 	return after, c.Update(before, after)

@@ -74,6 +74,9 @@ func (d *Dialect) keys(workspace string, f store.Filter) Where {
 	if f.Owner != "" {
 		w.Add(`owner = %s`, f.Owner)
 	}
+	if f.Parent != uuid.Nil {
+		w.Add(`parent = %s`, d.ID(f.Parent))
+	}
 	return w
 }
 
