@@ -22,6 +22,9 @@ func (r *IssueRequest) digest() []byte {
 	if len(r.AllowedIPs) > 0 || r.Plan != "" || len(r.Limits) > 0 { // otherwise the digest is that of an older server
 		parts = append(parts, r.AllowedIPs, r.Plan, r.Limits)
 	}
+	if r.Parent != uuid.Nil {
+		parts = append(parts, "parent", r.Parent.String())
+	}
 	return digestOf(parts...)
 }
 

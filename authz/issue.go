@@ -37,6 +37,8 @@ type IssueRequest struct {
 	AllowedIPs []string     // addresses and networks; empty: any
 	Plan       string       // empty: none
 	Limits     []jwks.Limit // the key's own rules
+	// Parent is an active key of the same owner. The new key can do no more, and ends with it. uuid.Nil: none.
+	Parent uuid.UUID
 	// IdempotencyKey lets a request be repeated without issuing twice.
 	IdempotencyKey string
 	// Session is the owner's portal session, if the request comes from the portal. It limits the request to
@@ -86,6 +88,9 @@ func (s *Service) draft(ctx context.Context, workspace string, r IssueRequest) (
 	}
 	d, err := newDraft(OnPage(&w, r.Session), r)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.adopt(ctx, d); err != nil {
 		return nil, err
 	}
 	if err := s.signRateLimit(ctx, d); err != nil {
@@ -181,7 +186,10 @@ type unmade struct {
 	typ       jwks.TokenType // of the policy
 	session   *store.Session // portal session, or nil
 	rateLimit *rateLimit     // of the plan, or nil
-	prefix    string         // of the token, once the key is stored
+	ends      time.Time      // when the parent expires, or zero
+	// anyAudience is true if the request has no audience.
+	anyAudience bool
+	prefix      string // of the token, once the key is stored
 }
 
 // terms checks the signed contents against the workspace, within the transaction that stores the key. The token has the
@@ -218,7 +226,8 @@ func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 	d.key.AllowedIPs = bad.networks("allowed_ips", r.AllowedIPs)
 	bad.planName("plan", r.Plan)
 	bad.limits("limits", r.Limits)
-	d.key.Plan, d.key.Limits = r.Plan, slices.Clone(r.Limits)
+	d.key.Plan, d.key.Limits, d.key.Parent = r.Plan, slices.Clone(r.Limits), r.Parent
+	d.anyAudience = len(r.Audience) == 0
 	if r.Session == nil {
 		d.key.Ceiling.AllowedIPs = d.key.AllowedIPs
 	}
@@ -226,6 +235,9 @@ func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 	if w.ID == Home {
 		bad.management(r.Scopes)
 		bad.managementKey(w, attributesOf(&d.key))
+		if r.Parent != uuid.Nil {
+			bad.Add("parent", RuleManagementKey, "workspace", Home)
+		}
 	}
 	return d, bad.err()
 }
@@ -318,7 +330,10 @@ func (s *Service) sign(d *unmade) ([]byte, error) {
 			return nil, lifeError(d.most)
 		}
 	}
-	if most := d.key.Ceiling.ExpiresAt; !most.IsZero() {
+	for _, most := range []time.Time{d.key.Ceiling.ExpiresAt, d.ends} {
+		if most.IsZero() {
+			continue
+		}
 		left := max(1, most.Unix()-claims.IssuedAt) // the store cuts the rest of a second
 		if d.expiresIn == 0 || d.expiresIn > left {
 			d.expiresIn = left
@@ -356,7 +371,7 @@ func (s *Service) keep(ctx context.Context, d *unmade, reserved *reservation, mi
 	case errors.Is(err, store.ErrNoPlan): // it was deleted while the key was made
 		return Issued{}, Invalid("plan", RuleNoPlan)
 	case err != nil:
-		return Issued{}, err
+		return Issued{}, notUnderParent(err)
 	}
 	return s.announce(ctx, d, key, minted, jwks.Change{
 		Version: key.Version, Add: []jwks.Key{minted.Key}, Unsigned: key.Issued(),

@@ -96,7 +96,8 @@ func (s *Service) UpdateMany(ctx context.Context, workspace string, sel Selectio
 		if err == nil && !dry {
 			*k, err = s.updateKey(ctx, workspace, k.ID, c)
 		}
-		if errors.Is(err, errUnchanged) || errors.Is(err, ErrNotActive) { // revoked or expired meanwhile
+		if errors.Is(err, errUnchanged) || errors.Is(err, ErrNotActive) || // revoked or expired meanwhile
+			k.Parent != uuid.Nil && ofParent(err) {
 			return errLeftOut
 		}
 		return inChange(err)

@@ -167,7 +167,7 @@ func (s *Service) DecideRequest(ctx context.Context, workspace string, id uuid.U
 		return r, s.whyDecided(ctx, workspace, id, d.Session)
 	case errors.Is(err, ErrNotActive):
 		return r, s.readState(ctx, workspace, key)
-	case errors.Is(err, store.ErrNoPlan):
+	case errors.Is(err, store.ErrNoPlan), errors.Is(err, store.ErrBeyondParent):
 		return r, ErrNotOffered
 	case err != nil || d.Status != store.RequestApproved:
 		return r, err

@@ -86,6 +86,9 @@ func (s *Service) successor(ctx context.Context, workspace string, id uuid.UUID,
 	if old.Status(s.Now()) != store.Active {
 		return nil, s.stateOf(old)
 	}
+	if old.Parent != uuid.Nil {
+		return nil, Invalid("id", RuleChildRotation)
+	}
 	page := OnPage(&w, r.Session)
 	var bad InputError
 	d := bad.draft(page, again(page, &old, r.IdempotencyKey))
@@ -155,7 +158,11 @@ func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, 
 	if before.RevokedVersion == key.Version {
 		change.Remove = []jwks.KID{before.KID}
 	}
-	return s.announce(ctx, d, key, minted, change), nil
+	issued := s.announce(ctx, d, key, minted, change)
+	if before.Delegates { // versions that narrow the keys under it can come before this one
+		_ = s.publisher.Reach(ctx, key.Workspace, key.Version) // as for announce: the key is durable
+	}
+	return issued, nil
 }
 
 // UndoRotation revokes the successor of a key in its grace and makes the key active again. The id can be that

@@ -91,6 +91,8 @@ func (s *Service) updateKey(ctx context.Context, workspace string, id uuid.UUID,
 		return store.Key{}, s.readState(ctx, workspace, id)
 	case errors.Is(err, store.ErrNoPlan):
 		return store.Key{}, Invalid("plan", RuleNoPlan)
+	case errors.Is(err, store.ErrBeyondParent):
+		return store.Key{}, c.beyondParent()
 	case err != nil:
 		return store.Key{}, err
 	}
@@ -211,9 +213,11 @@ func (c *keyChange) suspend(e *InputError, k *store.Key, now time.Time) {
 	if c.Session != nil {
 		by = store.ByOwner
 	}
-	isOthers := by == store.ByOwner && !k.SuspendedAt.IsZero() && k.SuspendedBy != store.ByOwner
+	isOthers := by == store.ByOwner && !k.SuspendedAt.IsZero() && k.SuspendedBy != store.ByOwner && k.SuspendedBy != store.ByParent
 	switch {
 	case c.Enabled == nil:
+	case *c.Enabled && k.SuspendedBy == store.ByParent:
+		e.Add("enabled", RuleSuspendedByParent)
 	case *c.Enabled && isOthers:
 		e.Add("enabled", RuleSuspendedByProducer)
 	case *c.Enabled:

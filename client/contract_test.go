@@ -103,7 +103,7 @@ func page[T any](ctx context.Context, l client.List[T]) error {
 }
 
 var (
-	everyKey   = client.KeyFilter{Owner: "o", Status: "active", Plan: "p", Query: "q"}
+	everyKey   = client.KeyFilter{Parent: "01939f4e-8a2b-7c3d-9e4f-5a6b7c8d9e0f", Owner: "o", Status: "active", Plan: "p", Query: "q"}
 	everyEntry = client.AuditFilter{
 		Owner: "o", Key: "k", Action: "a", Actor: "b", Result: "ok", Since: time.Unix(1, 0), Until: time.Unix(2, 0),
 	}

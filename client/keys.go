@@ -37,9 +37,10 @@ type Key struct {
 	Enabled         bool              `json:"enabled"` // false: suspended
 	SuspendedAt     *time.Time        `json:"suspended_at,omitempty"`
 	SuspendedReason string            `json:"suspended_reason,omitempty"`
-	SuspendedBy     string            `json:"suspended_by,omitempty"` // owner or producer
+	SuspendedBy     string            `json:"suspended_by,omitempty"` // owner, producer or parent
 	AllowedIPs      []string          `json:"allowed_ips"`            // networks; empty: any
 	Ceiling         *Ceiling          `json:"ceiling,omitempty"`      // nil: the producer set nothing
+	Parent          string            `json:"parent,omitempty"`       // id of the key under which it was issued
 	Plan            string            `json:"plan,omitempty"`
 	Limits          []jwks.Limit      `json:"limits"`             // its own, besides those of its plan
 	EnforcedBy      map[string]string `json:"enforced_by"`        // by member: all, or gateway if only gateways with the feed hold it
@@ -82,6 +83,7 @@ type NewKey struct {
 	AllowedIPs   []string        `json:"allowed_ips,omitempty"`
 	Plan         string          `json:"plan,omitempty"`
 	Limits       []jwks.Limit    `json:"limits,omitempty"`
+	Parent       string          `json:"parent,omitempty"` // id of an active key of the owner
 }
 
 // IssueKey issues a key. If the idempotency key is not empty and was used before, no key is issued, and the error is a
@@ -98,6 +100,7 @@ type KeyFilter struct {
 	Owner  string
 	Status string
 	Plan   string
+	Parent string // the id of their parent
 	Query  string // part of the name or the owner, or the whole id or kid
 }
 
@@ -105,7 +108,7 @@ type KeyFilter struct {
 func (c *Client) Keys(workspace string, f KeyFilter) List[Key] {
 	return List[Key]{
 		c: c, path: []string{workspace, "keys"}, member: "keys",
-		query: filter(map[string]string{"owner": f.Owner, "status": f.Status, "plan": f.Plan, "q": f.Query}),
+		query: filter(map[string]string{"owner": f.Owner, "status": f.Status, "plan": f.Plan, "parent": f.Parent, "q": f.Query}),
 	}
 }
 

@@ -41,12 +41,13 @@ type Key struct {
 	Enabled         bool       `json:"enabled"`
 	SuspendedAt     *time.Time `json:"suspended_at,omitempty"`
 	SuspendedReason string     `json:"suspended_reason,omitempty"`
-	SuspendedBy     string     `json:"suspended_by,omitempty" enum:"owner,producer" doc:"The owner can't resume the producer's suspension"`
+	SuspendedBy     string     `json:"suspended_by,omitempty" enum:"owner,producer,parent" doc:"parent: it is resumed with its parent"`
 	AllowedIPs      []string   `json:"allowed_ips" nullable:"false" doc:"Networks from which it can be used; empty: any"`
 	Ceiling         *Ceiling   `json:"ceiling,omitempty"`
 	Plan            string     `json:"plan,omitempty" doc:"The plan whose limits it has"`
 	Limits          []Limit    `json:"limits" nullable:"false" doc:"Its own limits, besides those of its plan"`
 	EnforcedBy      enforcedBy `json:"enforced_by"`
+	Parent          string     `json:"parent,omitempty" format:"uuid" doc:"The key under which it was issued"`
 	Imported        bool       `json:"imported,omitempty" doc:"true: another system issued it, and only gateways with the feed accept it"`
 }
 
@@ -97,6 +98,7 @@ type NewKey struct {
 	AllowedIPs   []string `json:"allowed_ips,omitempty" nullable:"false" maxItems:"32" is:"network"`
 	Plan         string   `json:"plan,omitempty" is:"plan" doc:"A plan of the workspace, whose limits the key has"`
 	Limits       []Limit  `json:"limits,omitempty" nullable:"false" maxItems:"8" doc:"The key's own limits, besides those of its plan"`
+	Parent       string   `json:"parent,omitempty" format:"uuid" doc:"An active key of the owner, which the new key can't exceed or outlive"`
 }
 
 // KeyPatch is a JSON Merge Patch (RFC 7396) of a key's changeable members.
@@ -148,6 +150,7 @@ type (
 		Owner  string `query:"owner" doc:"Your own id of who holds the key; the sub of its token"`
 		Status string `query:"status" enum:"active,deprecated,suspended,revoked,expired" doc:"Keys in this state"`
 		Plan   string `query:"plan" doc:"Keys with this plan"`
+		Parent string `query:"parent" doc:"Keys under the key with this id"`
 		Query  string `query:"q" doc:"Text in the name or owner, or an id or kid"`
 	}
 )
@@ -206,8 +209,13 @@ func (a *api) keys(h huma.API) {
 }
 
 func (a *api) issueKey(ctx context.Context, in *issueInput) (*located[IssuedKey], error) {
+	parent, err := parentOf(in.Body.Parent)
+	if err != nil {
+		return nil, err
+	}
 	issued, err := a.service.Issue(ctx, in.WS, authz.IssueRequest{
-		Owner: in.Body.Owner, Name: in.Body.Name, Scopes: in.Body.Scopes, Audience: in.Body.Audience,
+		Parent: parent,
+		Owner:  in.Body.Owner, Name: in.Body.Name, Scopes: in.Body.Scopes, Audience: in.Body.Audience,
 		ExpiresIn: in.Body.ExpiresIn, NeverExpires: in.Body.NeverExpires,
 		Claims: in.Body.Claims, Metadata: in.Body.Metadata, IdempotencyKey: in.IdempotencyKey,
 		AllowedIPs: in.Body.AllowedIPs, Plan: in.Body.Plan, Limits: limitsOf(in.Body.Limits),
@@ -220,14 +228,27 @@ func (a *api) listKeys(ctx context.Context, in *listInput) (list KeyList, err er
 	if err != nil {
 		return list, err
 	}
+	parent, err := parentOf(in.Parent)
+	if err != nil {
+		return list, err
+	}
 	found, next, err := a.service.Keys(ctx, in.WS, store.Filter{
-		Owner: in.Owner, Status: store.Status(in.Status), Plan: in.Plan, Query: in.Query, After: after, Limit: in.Limit,
+		Parent: parent, Owner: in.Owner, Status: store.Status(in.Status), Plan: in.Plan, Query: in.Query, After: after, Limit: in.Limit,
 	})
 	list = KeyList{Keys: []Key{}, NextCursor: cursorAt(next)}
 	for _, k := range found {
 		list.Keys = append(list.Keys, a.showKey(k))
 	}
 	return list, err
+}
+
+// parentOf reads the id of a parent; "" is uuid.Nil.
+func parentOf(text string) (uuid.UUID, error) {
+	id, ok := store.ParseID(text)
+	if text != "" && (!ok || id == uuid.Nil) {
+		return uuid.Nil, authz.Invalid("parent", authz.RuleNotKeyID)
+	}
+	return id, nil
 }
 
 func (a *api) getKey(ctx context.Context, in *KeyPath) (Key, error) {
@@ -304,7 +325,7 @@ func (a *api) showKey(k store.Key) Key {
 		LastUsedAt: optionalTime(k.LastUsedAt), Version: max(k.Version, k.Removed()),
 		Enabled: k.SuspendedAt.IsZero(), SuspendedAt: optionalTime(k.SuspendedAt), SuspendedReason: k.SuspendedReason,
 		AllowedIPs: textsOf(k.AllowedIPs), Ceiling: showCeiling(&k.Ceiling), Plan: k.Plan, Limits: showLimits(k.Limits),
-		EnforcedBy: authz.EnforcedBy(&k), Imported: k.Digest != nil,
+		EnforcedBy: authz.EnforcedBy(&k), Imported: k.Digest != nil, Parent: optionalID(k.Parent),
 	}
 	if !shown.Enabled {
 		shown.SuspendedBy = cmp.Or(k.SuspendedBy, "producer")

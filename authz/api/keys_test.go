@@ -243,3 +243,31 @@ func TestRevoke(t *testing.T) {
 	// A revoked key can be renamed, since its record is kept.
 	s.do("PATCH", path, `{"name":"gone"}`).want(200)
 }
+
+func TestKeysUnderAKey(t *testing.T) {
+	s := newServer(t)
+	parent := s.issue("acme", map[string]any{"scopes": []string{"maps:read", "maps:write"}})
+	a := s.do("POST", keysPath, map[string]any{"owner": "cust_1", "scopes": []string{"maps:read"}, "parent": parent.id}).want(201)
+	wantMembers(t, a.object(), append([]string{"token", "parent"}, keyMembers...)...)
+	for field, body := range map[string]map[string]any{
+		"scopes": {"scopes": []string{"other"}}, "parent": {"parent": "none"},
+	} {
+		body["owner"] = "cust_1"
+		if body["parent"] == nil {
+			body["parent"] = parent.id
+		}
+		if p := s.do("POST", keysPath, body).want(422).problem(); !p.names(field) {
+			t.Errorf("%v blames %v", body, p.Errors)
+		}
+	}
+	s.do("GET", keysPath+"?parent=none", nil).want(422)
+	list := s.do("GET", keysPath+"?parent="+parent.id, nil).want(200)
+	if !strings.Contains(string(list.body), a.text("id")) || strings.Count(string(list.body), `"id"`) != 1 {
+		t.Errorf("the list of the parent is %s", list.body)
+	}
+	s.do("PATCH", keysPath+"/"+parent.id, `{"enabled":false}`).want(200)
+	got := s.do("GET", keysPath+"/"+a.text("id"), nil).want(200).object()
+	wantSubset(t, got, `{"status":"suspended","suspended_by":"parent"}`)
+	s.do("DELETE", keysPath+"/"+parent.id, nil).want(200)
+	wantSubset(t, s.do("GET", keysPath+"/"+a.text("id"), nil).want(200).object(), `{"status":"revoked"}`)
+}

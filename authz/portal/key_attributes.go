@@ -55,7 +55,7 @@ func (v *visit) attributesOf(k *shownKey) (a keyAttributes, err error) {
 	suspended := k.State == string(store.Suspended)
 	a.CanChange = k.Live()
 	a.CanPause = k.Live() && !suspended
-	a.CanResume = suspended && (isOperator(&v.session) || k.SuspendedBy == store.ByOwner)
+	a.CanResume = suspended && k.SuspendedBy != store.ByParent && (isOperator(&v.session) || k.SuspendedBy == store.ByOwner)
 	lines := make([]string, len(k.AllowedIPs))
 	for i, network := range k.AllowedIPs {
 		lines[i] = addressText(network)

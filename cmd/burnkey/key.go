@@ -99,6 +99,7 @@ func keyIssueCommand(k *calls) *cobra.Command {
 		"`NETWORK` or address from which the key can be used; may be repeated (default any)")
 	flags.StringVar(&in.Plan, "plan", "", "`NAME` of the plan whose limits the key has")
 	flags.Var((*limitFlag)(&in.Limits), "limit", limitUsage)
+	flags.StringVar(&in.Parent, "parent", "", "`ID` of an active key of the owner: the new key can do no more, and is revoked with it")
 	flags.StringVar(&claims, "claims", "", "a JSON `OBJECT` of further claims to sign")
 	flags.StringVar(&metadata, "metadata", "", "a JSON `OBJECT` to store with the key, not signed")
 	flags.StringVar(&idempotencyKey, "idempotency-key", "",
@@ -120,12 +121,13 @@ func keyListCommand(k *calls) *cobra.Command {
 	var f client.KeyFilter
 	cmd := listCommand(k, "keys", "List keys, the newest first", keyTable,
 		func(cmd *cobra.Command, c *client.Client) (client.List[client.Key], error) {
-			return c.Keys(k.workspace, f), notEmpty(cmd.Flags(), "owner", "status", "plan", "query")
+			return c.Keys(k.workspace, f), notEmpty(cmd.Flags(), "owner", "status", "plan", "parent", "query")
 		})
 	flags := cmd.Flags()
 	flags.StringVar(&f.Owner, "owner", "", "only keys of this owner")
 	flags.StringVar(&f.Status, "status", "", "only keys with this status: active, deprecated, suspended, revoked or expired")
 	flags.StringVar(&f.Plan, "plan", "", "only keys with this plan")
+	flags.StringVar(&f.Parent, "parent", "", "only keys under the key with this `ID`")
 	flags.StringVar(&f.Query, "query", "", "only keys with this `TEXT` in the name or the owner, or as their id or kid")
 	choices(cmd, "status", "active", "deprecated", "suspended", "revoked", "expired")
 	return cmd

@@ -41,7 +41,11 @@ func withAttributes(k *client.Key, rows [][]string) [][]string {
 		rows = append(rows, []string{"imported", "yes; only gateways with the feed accept it"})
 	}
 	for _, row := range [][]string{
-		{"allowed IPs", strings.Join(k.AllowedIPs, " ")}, {"ceiling", ceilingText(k.Ceiling)}, {"plan", k.Plan}, {"limits", limitsText(k.Limits)},
+		{"allowed IPs", strings.Join(k.AllowedIPs, " ")},
+		{"ceiling", ceilingText(k.Ceiling)},
+		{"plan", k.Plan},
+		{"parent", k.Parent},
+		{"limits", limitsText(k.Limits)},
 	} {
 		if row[1] != "" {
 			rows = append(rows, row)

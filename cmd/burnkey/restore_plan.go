@@ -32,6 +32,7 @@ const successorLost = ": its successor is lost, and it stays valid"
 
 // restored is a key that is known to have changed after the backup.
 type restored struct {
+	child            bool // has a parent
 	workspace, owner string
 	id               uuid.UUID
 	act, why         string
@@ -79,7 +80,7 @@ func (p *restorePlan) addLost(workspace, owner string, id uuid.UUID, at time.Tim
 
 // actOn returns an action for a restored key. ok is false if the key was removed before the backup.
 func actOn(k *store.Key, act, why string, change func(k *store.Key)) (_ restored, ok bool) {
-	return restored{workspace: k.Workspace, owner: k.Owner, id: k.ID, act: act, why: why, change: change},
+	return restored{workspace: k.Workspace, owner: k.Owner, id: k.ID, act: act, why: why, change: change, child: k.Parent != uuid.Nil},
 		k.RevokedAt.IsZero() && k.Removed() == 0
 }
 
@@ -92,7 +93,7 @@ func (p *restorePlan) count(act string) (n int) {
 	return n
 }
 
-// sorted returns the keys by action; for each action, management keys come first.
+// sorted returns the keys by action; for each action, management keys come first, and parents before the keys under them.
 func (p *restorePlan) sorted() []*restored {
 	list := make([]*restored, 0, len(p.keys))
 	for _, k := range p.keys {
@@ -100,7 +101,7 @@ func (p *restorePlan) sorted() []*restored {
 	}
 	slices.SortFunc(list, func(a, b *restored) int {
 		for _, c := range []int{
-			slices.Index(acts, a.act) - slices.Index(acts, b.act), first(b) - first(a),
+			slices.Index(acts, a.act) - slices.Index(acts, b.act), first(b) - first(a), child(a) - child(b),
 			strings.Compare(a.workspace, b.workspace), slices.Compare(a.id[:], b.id[:]),
 		} {
 			if c != 0 {
@@ -115,6 +116,14 @@ func (p *restorePlan) sorted() []*restored {
 // first is 1 for a management key.
 func first(k *restored) int {
 	if k.workspace == authz.Home {
+		return 1
+	}
+	return 0
+}
+
+// child is 1 for a key that has a parent.
+func child(k *restored) int {
+	if k.child {
 		return 1
 	}
 	return 0
@@ -155,6 +164,9 @@ func (p *restorePlan) repair(ctx context.Context, progress io.Writer) error {
 				stored.UpdatedAt = p.now
 				return nil
 			})
+			if errors.Is(err, store.ErrBeyondParent) { // a change of its parent is lost
+				_, err = p.store.Revoke(ctx, k.workspace, k.id, p.now)
+			}
 		}
 		if err != nil && !errors.Is(err, store.ErrNotActive) { // it has expired
 			return fmt.Errorf("%s key %s of %s: %w; repeat the command", k.act, k.id, k.workspace, err)
