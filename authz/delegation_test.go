@@ -72,3 +72,26 @@ func TestChildrenEndWithTheirParent(t *testing.T) {
 		t.Error("the parent is revoked, and the child is not")
 	}
 }
+
+func TestExchangeOfAKeyWithAParent(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	parent := s.issue("acme", authz.IssueRequest{Scopes: []string{"read", "write"}})
+	child := s.issue("acme", authz.IssueRequest{Parent: parent.ID, Scopes: []string{"read", "write"}})
+	s.exchanging(store.Exchange{})
+	s.usable(child)
+	if got := s.claims(s.exchange(authz.ExchangeRequest{Key: child.Token})); got.Scope != "read write" || got.KeyKID != child.KID {
+		t.Errorf("claims: %+v", got)
+	}
+	less := []string{"read"}
+	if _, err := s.UpdateKey(t.Context(), "acme", parent.ID, authz.KeyPatch{Scopes: &less}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.claims(s.exchange(authz.ExchangeRequest{Key: child.Token})); got.Scope != "read" {
+		t.Errorf("after the parent is narrowed: %q", got.Scope)
+	}
+	if _, err := s.Revoke(t.Context(), "acme", parent.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.refused(authz.ExchangeRequest{Key: child.Token}, authz.PartKey)
+}

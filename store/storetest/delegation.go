@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +23,7 @@ var delegationTests = []test{
 	{"are under its successor after a rotation", childrenRotated},
 	{"are not rotated", childNotRotated},
 	{"can never do what it can't", childrenProgram},
+	{"are not left over by a race with its revocation or rotation", childrenRace},
 }
 
 // child returns a record for a key under another.
@@ -290,4 +292,45 @@ func (e env) childrenWithin(at time.Time) {
 			}
 		}
 	}
+}
+
+// childrenRace issues keys under a key while it is changed, rotated and revoked through another Store.
+func childrenRace(e env) {
+	e.create("acme")
+	other := e.open()
+	for round := range 6 {
+		parent, _ := e.issue(NewRecord("acme", "o"))
+		next := successor(parent)
+		var all sync.WaitGroup
+		for range 4 {
+			r, pub := child(parent), NewKey(e)
+			all.Go(func() {
+				_, err := e.Issue(e.ctx, r, pub, within(1000))
+				if err != nil && !errors.Is(err, store.ErrNoParent) && !errors.Is(err, store.ErrBeyondParent) {
+					e.Error(err)
+				}
+			})
+		}
+		pub := NewKey(e)
+		all.Go(func() {
+			var err error
+			switch round % 3 {
+			case 0:
+				_, err = other.Revoke(e.ctx, "acme", parent.ID, now.Add(time.Minute))
+			case 1:
+				_, _, err = other.Rotate(e.ctx, "acme", parent.ID, next, pub, now.Add(time.Minute), nil)
+			default:
+				_, err = other.UpdateKey(e.ctx, "acme", parent.ID, func(_ *store.Workspace, k *store.Key) error {
+					k.Scopes = []string{}
+					return nil
+				})
+			}
+			if err != nil {
+				e.Error(err)
+			}
+		})
+		all.Wait()
+		e.childrenWithin(now.Add(2 * time.Second))
+	}
+	e.consistent("acme")
 }
