@@ -98,7 +98,7 @@ type NewKey struct {
 	AllowedIPs   []string `json:"allowed_ips,omitempty" nullable:"false" maxItems:"32" is:"network"`
 	Plan         string   `json:"plan,omitempty" is:"plan" doc:"A plan of the workspace, whose limits the key has"`
 	Limits       []Limit  `json:"limits,omitempty" nullable:"false" maxItems:"8" doc:"The key's own limits, besides those of its plan"`
-	Parent       string   `json:"parent,omitempty" format:"uuid" doc:"An active key of the owner, which the new key can't exceed or outlive"`
+	Parent       string   `json:"parent,omitempty" is:"key" doc:"An active key of the owner, which the new key can't exceed or outlive"`
 }
 
 // KeyPatch is a JSON Merge Patch (RFC 7396) of a key's changeable members.

@@ -71,6 +71,7 @@ var parameterLimits = map[string]limit{
 	"ws": limits["workspace"], "owner": limits["text"], "actor": limits["text"], "q": limits["text"], "plan": limits["plan"],
 	"environment_of":  limits["workspace"],
 	"key":             limits["key"],
+	"parent":          limits["key"],
 	"Idempotency-Key": {max: authz.MaxIdempotencyKey, pattern: "^[ -~]*$", words: "of printable ASCII characters"},
 }
 
