@@ -44,7 +44,7 @@ func ParseDigest(text string) (d Digest, err error) {
 	rest, isHMAC := strings.CutPrefix(text, digestHMAC)
 	rest, isPlain := strings.CutPrefix(rest, digestSHA256)
 	if isHMAC == isPlain {
-		return Digest{}, fmt.Errorf("%w: must begin with sha256: or hmac-sha256:", ErrDigest)
+		return Digest{}, fmt.Errorf("%w: must begin with sha256: or hmac-sha256: and the sum", ErrDigest)
 	}
 	var sum []byte
 	if len(rest) == hex.EncodedLen(len(d.Sum)) {

@@ -44,7 +44,7 @@ func TestParentIsPublished(t *testing.T) {
 			if err == nil && (claims.RecordID() != claims.KeyID || claims.KeyKID != parent.kid || claims.Subject != "cust_1") {
 				t.Errorf("%s: %+v", when, claims)
 			}
-			if _, err := v.Authentic(exchanged()); want != ErrExpired && !errors.Is(err, want) {
+			if _, err := v.Authentic(exchanged()); !errors.Is(want, ErrExpired) && !errors.Is(err, want) {
 				t.Errorf("%s: authentic: %v, want %v", when, err, want)
 			}
 		}

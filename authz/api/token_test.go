@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -205,7 +206,7 @@ func TestClientOfOAuth2(t *testing.T) {
 	}
 	config := clientcredentials.Config{ClientID: "cust_1", ClientSecret: key.token, TokenURL: s.URL + tokenPath, Scopes: []string{"admin"}}
 	_, err := config.Token(context.WithValue(t.Context(), oauth2.HTTPClient, s.client))
-	if e, ok := err.(*oauth2.RetrieveError); !ok || e.ErrorCode != "invalid_scope" { //nolint:errorlint // it is not wrapped
+	if e, ok := errors.AsType[*oauth2.RetrieveError](err); !ok || e.ErrorCode != "invalid_scope" {
 		t.Error("the error has no code invalid_scope")
 	}
 }
