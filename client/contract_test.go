@@ -81,6 +81,10 @@ type decision struct {
 	Answer string `json:"answer"`
 }
 
+type importKeys struct {
+	Keys []client.ImportKey `json:"keys"`
+}
+
 // keyPatch has the members that a patch of a key can change.
 type keyPatch struct {
 	client.Key
@@ -186,6 +190,9 @@ var bindings = map[string]binding{
 		return call(c.SetLimits(ctx, "{ws}", "{on}", "o", client.NewSharedLimits{}))
 	}},
 	"delete-limits": {call: func(ctx context.Context, c *client.Client) error { return c.DeleteLimits(ctx, "{ws}", "{on}", "o") }},
+	"import-keys": {in: importKeys{}, out: client.ImportedKeys{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.ImportKeys(ctx, "{ws}", []client.ImportKey{}))
+	}},
 	"report-usage": {in: client.UsageReport{}, out: client.RecordedUsage{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.ReportUsage(ctx, "{ws}", client.UsageReport{}))
 	}},
