@@ -85,14 +85,17 @@ func TestWhatIsNotToldOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.serve(w.db)
-	for _, m := range r.rest(w, "acme") {
+	take := func(m message) {
 		if want[m.Key.ID] != m.Days {
 			t.Errorf("got a notice: %s", m.body)
 		}
 		delete(want, m.Key.ID)
 	}
-	if len(want) > 0 {
-		t.Errorf("no notice for %v", want)
+	for _, m := range r.rest(w, "acme") {
+		take(m)
+	}
+	for len(want) > 0 { // the last one can overtake others
+		take(r.next())
 	}
 }
 
