@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/burnkey/burnkey/store/sqlite"
 )
 
 // bench is one run of the benchmarks.
@@ -117,12 +119,25 @@ func (b *bench) serve(ctx context.Context, d *database, flags ...string) (*serve
 			return nil, err
 		}
 	}
-	s, err := startServer(ctx, b.dir, b.o.burnkey, b.addr, filepath.Join(dir, "burnkey.db"), flags...)
+	file := filepath.Join(dir, "burnkey.db")
+	if err := settle(ctx, file); err != nil {
+		return nil, err
+	}
+	s, err := startServer(ctx, b.dir, b.o.burnkey, b.addr, file, flags...)
 	if err != nil {
 		return nil, err
 	}
 	s.copied = dir
 	return s, nil
+}
+
+// settle makes a copied database one that a server starts on, without the new versions of `burnkey restore`.
+func settle(ctx context.Context, file string) error {
+	st, err := sqlite.Open(ctx, file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(st.Settle(ctx, true), st.Close())
 }
 
 // copyFile copies a file and syncs the copy, so that no later commit waits for the copied data.
