@@ -96,7 +96,7 @@ func (w *workshop) buildRust() error {
 	if _, err := exec.LookPath("cargo"); err != nil {
 		return fmt.Errorf("%w cargo", errMissing)
 	}
-	cmd := exec.Command("cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", filepath.Join(w.source, "rust", "Cargo.toml"))
+	cmd := exec.Command("cargo", "build", "--quiet", "--release", "--manifest-path", filepath.Join(w.source, "rust", "Cargo.toml"))
 	cmd.Env = append(os.Environ(), "CARGO_TARGET_DIR="+filepath.Join(w.tools, "matrix", "rust"))
 	return build(cmd)
 }

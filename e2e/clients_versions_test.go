@@ -18,7 +18,7 @@ var pinned = map[string][2]string{
 	"spring": {"spring/pom.xml", `<artifactId>NAME</artifactId><version>([^<]+)`},
 	"go":     {"go/go.mod", `(?m)^\s*NAME v(\S+)`},
 	"k8s":    {"k8s/go.mod", `(?m)^\s*NAME v(\S+)`},
-	"cargo":  {"rust/Cargo.toml", `(?m)^NAME = \{ version = "([^"]+)`},
+	"cargo":  {"rust/Cargo.toml", `(?m)^NAME = \{ version = "=?([^"]+)`},
 }
 
 // versions returns the versions of what the pins name, such as "npm jose".
