@@ -12,7 +12,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz/turns"
 	"github.com/burnkey/burnkey/internal/pace"
@@ -81,10 +80,22 @@ func (s *Service) Exchange(ctx context.Context, workspace string, r ExchangeRequ
 }
 
 func (s *Service) exchangeKey(ctx context.Context, workspace string, r ExchangeRequest) (Exchanged, error) {
+	held, err := s.prove(workspace, r.Key)
+	if err != nil {
+		return Exchanged{}, err
+	}
+	// A secret that proves nothing waits for its turn, too, since the store is asked about it.
+	err = s.exchanges.queue.Acquire(ctx, held.asker(workspace, r.From))
+	if errors.Is(err, turns.ErrFull) {
+		return Exchanged{}, &ExchangeBusyError{After: time.Second}
+	} else if err != nil {
+		return Exchanged{}, err
+	}
+	defer s.exchanges.queue.Release()
 	if err := s.exchanging(ctx, workspace); err != nil {
 		return Exchanged{}, err
 	}
-	p, err := s.presented(ctx, workspace, r.Key)
+	p, err := s.presented(ctx, workspace, held)
 	if err != nil {
 		return Exchanged{}, err
 	}
@@ -107,15 +118,7 @@ func (s *Service) exchangeKey(ctx context.Context, workspace string, r ExchangeR
 	return s.signed(ctx, workspace, claims, now)
 }
 
-// signed waits for a turn and signs the claims.
 func (s *Service) signed(ctx context.Context, workspace string, claims *jwks.Claims, now time.Time) (Exchanged, error) {
-	err := s.exchanges.queue.Acquire(ctx, turns.Asker{Workspace: workspace, Owner: claims.Subject})
-	if errors.Is(err, turns.ErrFull) {
-		return Exchanged{}, &ExchangeBusyError{After: time.Second}
-	} else if err != nil {
-		return Exchanged{}, err
-	}
-	defer s.exchanges.queue.Release()
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return Exchanged{}, err
@@ -148,116 +151,6 @@ func (s *Service) Exchanges(workspace string) bool {
 	defer s.shifts.mu.RUnlock()
 	_, on := s.shifts.on[workspace]
 	return on
-}
-
-// presentedKey is the record of a key that a caller has proved to hold.
-type presentedKey struct {
-	key    store.Key
-	policy store.Policy
-	extra  jsontext.Value // the custom claims that it was issued with
-}
-
-// presented returns the record of a key that is not revoked, suspended or expired. Errors: errNotKey, ErrNoExchange.
-func (s *Service) presented(ctx context.Context, workspace string, secret jwks.Token) (*presentedKey, error) {
-	_, jwt := jwks.CutPrefix(secret.Reveal())
-	parsed, err := jwks.Parse(jwt)
-	if err != nil {
-		return s.presentedImported(ctx, workspace, secret)
-	}
-	if pub, ok := s.lookup(workspace, parsed.KID); ok && parsed.Check(pub) != nil { // before the store is asked
-		return nil, errNotKey
-	}
-	p, err := s.standingKey(ctx, workspace, parsed.KID)
-	if err != nil {
-		return nil, err
-	}
-	pub, err := s.reached(ctx, &p.key)
-	if err != nil {
-		return nil, err
-	}
-	claims, err := parsed.Claims()
-	if err != nil || parsed.Check(pub) != nil || claims.HasParent() {
-		return nil, errNotKey
-	}
-	p.extra = claims.Extra
-	return p, nil
-}
-
-// presentedImported does the same for an imported key.
-func (s *Service) presentedImported(ctx context.Context, workspace string, secret jwks.Token) (*presentedKey, error) {
-	k, err := s.importedKey(ctx, workspace, secret)
-	if errors.Is(err, ErrNotFound) {
-		return nil, errNotKey
-	} else if err != nil {
-		return nil, err
-	}
-	return s.standingKey(ctx, workspace, k.KID)
-}
-
-// standingKey reads a key in one statement with the policy. Errors: errNotKey, ErrNoExchange.
-func (s *Service) standingKey(ctx context.Context, workspace string, kid jwks.KID) (*presentedKey, error) {
-	var err error
-	p := &presentedKey{}
-	p.key, p.policy, err = s.store.KeyForExchange(ctx, workspace, kid)
-	switch {
-	case errors.Is(err, ErrNotFound) || err == nil && !p.standing(s.Now()):
-		return nil, errNotKey
-	case err != nil:
-		return nil, err
-	case !p.policy.Exchange.Enabled:
-		return nil, ErrNoExchange
-	}
-	return p, nil
-}
-
-func (s *Service) lookup(workspace string, kid jwks.KID) (jwks.Key, bool) {
-	set, ok := s.publisher.Set(workspace)
-	if !ok {
-		return jwks.Key{}, false
-	}
-	return set.Lookup(kid)
-}
-
-// reached returns the JWK of a published key, which another server may have just published. Errors: errNotKey: it was removed
-// since then.
-func (s *Service) reached(ctx context.Context, k *store.Key) (jwks.Key, error) {
-	if pub, ok := s.lookup(k.Workspace, k.KID); ok {
-		return pub, nil
-	}
-	w, err := s.store.Workspace(ctx, k.Workspace)
-	if err == nil {
-		err = s.publisher.Reach(ctx, k.Workspace, w.Version)
-	}
-	if err != nil {
-		return jwks.Key{}, err
-	}
-	if pub, ok := s.lookup(k.Workspace, k.KID); ok {
-		return pub, nil
-	}
-	return jwks.Key{}, errNotKey
-}
-
-func (p *presentedKey) standing(now time.Time) bool {
-	status := p.key.Status(now)
-	return p.key.Published() && (status == store.Active || status == store.Deprecated)
-}
-
-// accepts checks the address and the client_id of a request.
-func (p *presentedKey) accepts(r *ExchangeRequest) error {
-	attributes := p.key.Attributes()
-	if !attributes.Allows(r.From) {
-		return &ExchangeError{PartKey, "The key may not be used from this address."}
-	}
-	isKey := func(id string) bool {
-		if parsed, err := uuid.Parse(id); err == nil && parsed == p.key.ID {
-			return true
-		}
-		return id == p.key.Owner
-	}
-	if r.ClientID != nil && !slices.ContainsFunc(r.ClientID, isKey) {
-		return &ExchangeError{PartKey, "client_id must be the owner of the key, or the key's id."}
-	}
-	return nil
 }
 
 // accessClaims returns the claims of an access token, which are at most those of the key.
@@ -297,20 +190,6 @@ func (s *Service) accessClaims(ctx context.Context, p *presentedKey, r *Exchange
 		IssuedAt: now.Unix() - clockSkew, Expiry: exp, Scope: strings.Join(scopes, " "),
 		ClientID: p.key.Owner, KeyID: p.key.ID.String(), KeyKID: p.key.KID, KeyImported: p.key.Digest != nil, Extra: extra,
 	}, nil
-}
-
-// actor returns the key of the party that acts for the owner, or nil.
-func (s *Service) actor(ctx context.Context, workspace string, secret jwks.Token) (*store.Key, error) {
-	if secret == "" {
-		return nil, nil
-	}
-	p, err := s.presented(ctx, workspace, secret)
-	if errors.Is(err, errNotKey) {
-		return nil, &ExchangeError{PartActor, "The actor_token is not a valid key of the workspace."}
-	} else if err != nil {
-		return nil, err
-	}
-	return &p.key, nil
 }
 
 // narrowed returns the requested values, each once, or all that the key has if none are requested.

@@ -21,7 +21,7 @@ type exchanges struct {
 
 const (
 	exchangesWaiting  = 1024 // two cores need less than a second for them
-	exchangesPerOwner = 256
+	exchangesPerOwner = 256  // also of an address
 )
 
 type exchangeMetrics struct {
@@ -32,7 +32,7 @@ type exchangeMetrics struct {
 // newExchanges makes the queue. More exchanges than CPUs can be in progress, so that the signing process is never idle.
 func newExchanges(registerer prometheus.Registerer, signers func() float64) *exchanges {
 	x := &exchanges{queue: turns.New(turns.Limits{
-		AtOnce: 2*runtime.GOMAXPROCS(0) + 2, Waiting: exchangesWaiting, PerOwner: exchangesPerOwner, PerCaller: exchangesWaiting,
+		AtOnce: 2*runtime.GOMAXPROCS(0) + 2, Waiting: exchangesWaiting, PerOwner: exchangesPerOwner, PerCaller: exchangesPerOwner,
 	})}
 	create := promauto.With(registerer)
 	x.metrics = exchangeMetrics{

@@ -13,7 +13,7 @@ import (
 // a token of Burnkey and for a key of another workspace.
 func (s *Service) importedKey(ctx context.Context, workspace string, secret jwks.Token) (store.Key, error) {
 	text := secret.Reveal()
-	if _, jwt := jwks.CutPrefix(text); text == "" || len(text) > jwks.MaxTokenLen || strings.HasPrefix(jwt, jwks.TokenPrefix) {
+	if text == "" || len(text) > jwks.MaxTokenLen || !isOpaque(secret) {
 		return store.Key{}, ErrNotFound
 	}
 	k, err := s.store.KeyByDigest(ctx, jwks.SHA256Digest(text))
@@ -24,4 +24,10 @@ func (s *Service) importedKey(ctx context.Context, workspace string, secret jwks
 		return store.Key{}, ErrNotFound
 	}
 	return k, err
+}
+
+// isOpaque reports whether a secret does not begin like a token of Burnkey.
+func isOpaque(secret jwks.Token) bool {
+	_, jwt := jwks.CutPrefix(secret.Reveal())
+	return !strings.HasPrefix(jwt, jwks.TokenPrefix)
 }

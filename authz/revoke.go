@@ -34,13 +34,11 @@ func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (s
 // RevokeToken revokes the key of a token by possession (RFC 7009), with any prefix or none. When it returns true, the
 // token is invalid on all servers, even after a failover. For a token of an unknown key, it does nothing and returns
 // false; the key may have been revoked before. Errors: ErrNotFound if the workspace does not exist. ErrAccessToken: its
-// holder may not end the key that it stems from.
+// holder may not end the key that it stems from. *CrowdedError.
 func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.Token) (revoked bool, err error) {
 	defer spans.Start(&ctx, "authz.revoke_token", nil)()
-	if k, err := s.importedKey(ctx, workspace, token); err == nil {
-		return s.revokeHeld(ctx, workspace, k.ID)
-	} else if !errors.Is(err, ErrNotFound) {
-		return false, err
+	if isOpaque(token) {
+		return s.revokeImported(ctx, workspace, token)
 	}
 	claims, err := s.authentic(workspace, token)
 	if errors.Is(err, jwks.ErrUnknown) || errors.Is(err, ErrNotFound) {
@@ -59,6 +57,28 @@ func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.
 		return false, nil //nolint:nilerr // as above
 	}
 	return s.revokeHeld(ctx, workspace, id)
+}
+
+// revokeImported revokes the imported key with this text, if there is one.
+func (s *Service) revokeImported(ctx context.Context, workspace string, secret jwks.Token) (revoked bool, err error) {
+	var k store.Key
+	err = s.unproved(ctx, workspace, func() (err error) {
+		k, err = s.importedKey(ctx, workspace, secret)
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return false, s.known(ctx, workspace)
+	}
+	if err != nil {
+		return false, err
+	}
+	return s.revokeHeld(ctx, workspace, k.ID)
+}
+
+// unproved reads for a caller who has not proved to hold a key. Such callers take turns by address.
+func (s *Service) unproved(ctx context.Context, workspace string, look func() error) error {
+	who := account{"address " + store.ActorOf(ctx).From, holderBudget}
+	return s.reads.turn(context.WithValue(ctx, accountKey{}, who), workspace, look)
 }
 
 // revokeHeld revokes a key for its holder.
@@ -83,14 +103,19 @@ func (s *Service) sought(ctx context.Context, workspace string, token jwks.Token
 		return nil, s.known(ctx, workspace)
 	}
 	for range 2 { // it may be revoked between two looks
-		key, err := s.store.KeyByKID(ctx, workspace, parsed.KID)
+		var key store.Key
+		var claims *jwks.Claims
+		err := s.unproved(ctx, workspace, func() (err error) {
+			if key, err = s.store.KeyByKID(ctx, workspace, parsed.KID); err == nil && !key.Published() {
+				claims, err = s.signedOnce(ctx, &key, parsed)
+			}
+			return err
+		})
 		switch {
 		case errors.Is(err, ErrNotFound):
 			return nil, s.known(ctx, workspace)
-		case err != nil:
-			return nil, err
-		case !key.Published():
-			return s.signedOnce(ctx, &key, parsed)
+		case err != nil || !key.Published():
+			return claims, err
 		}
 		if err := s.publisher.Reach(ctx, workspace, key.Version); err != nil {
 			return nil, err

@@ -54,14 +54,20 @@ func (a *api) limitsOfToken(c echo.Context) error {
 			with("WWW-Authenticate", `Bearer realm="burnkey"`)
 	case errors.As(err, &spent):
 		return overQuota("This API key has asked for its limits too often.", spent.After)
-	case errors.As(err, &crowded) && crowded.Reason == "caller":
-		return overQuota("This API key has too many reads in progress.", time.Second)
 	case errors.As(err, &crowded):
-		return unavailable(kindReads, "Too many reads are in progress.")
+		return tooManyReads("This API key", crowded)
 	case err != nil:
 		return err
 	}
 	return c.JSON(http.StatusOK, a.showTokenLimits(&found))
+}
+
+// tooManyReads returns the problem of a caller without a management key, whom the subject names.
+func tooManyReads(subject string, crowded *authz.CrowdedError) *Problem {
+	if crowded.Reason == "caller" {
+		return overQuota(subject+" has too many reads in progress.", time.Second)
+	}
+	return unavailable(kindReads, "Too many reads are in progress.")
 }
 
 func (a *api) showTokenLimits(found *authz.KeyLimits) TokenLimits {

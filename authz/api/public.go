@@ -70,7 +70,7 @@ func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 	}
 	e.POST(jwks.IssuerPath+":ws"+revokePath, a.revokeToken)
 	document(h, http.MethodPost, "revoke-token", issuer+revokePath, "Revoke a token by possession (RFC 7009)",
-		answers{200: tokenRevocation, 400: problem, 404: problem, 408: problem, 413: problem, 415: problem, 503: problem},
+		answers{200: tokenRevocation, 400: problem, 404: problem, 408: problem, 413: problem, 415: problem, 429: problem, 503: problem},
 		inWorkspace, revokeForm)
 	e.POST(jwks.IssuerPath+":ws"+tokenPath, a.tokenEndpoint)
 	document(h, http.MethodPost, "exchange-key", issuer+tokenPath, "Exchange a key for an access token",
@@ -141,6 +141,7 @@ func (a *api) revokeToken(c echo.Context) error {
 		token = jwks.Token(strings.TrimSpace(text)) // an imported key, or none, but the workspace may not exist either
 	}
 	ctx := store.By(r.Context(), store.Actor{Kind: store.ActorToken, From: clientaddr.Of(r.RemoteAddr)})
+	var crowded *authz.CrowdedError
 	revoked, err := a.service.RevokeToken(ctx, c.Param("ws"), token)
 	switch {
 	case errors.Is(err, authz.ErrNotFound):
@@ -150,6 +151,8 @@ func (a *api) revokeToken(c echo.Context) error {
 			field("token", "must be the token of a key")
 		p.OAuth = "unsupported_token_type"
 		return p
+	case errors.As(err, &crowded):
+		return tooManyReads("This address", crowded)
 	case err != nil:
 		return err
 	case revoked:
