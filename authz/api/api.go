@@ -156,6 +156,8 @@ func (a *api) config(version string) huma.Config {
 				SecuritySchemes: map[string]*huma.SecurityScheme{managementKey: {
 					Type: "http", Scheme: "bearer", BearerFormat: "JWT",
 					Description: "A key of the workspace burnkey, with the scopes named; claims.workspace ties it to one workspace.",
+				}, clientSecret: {
+					Type: "http", Scheme: "basic", Description: "The same as the password, for OAuth clients; the user name is ignored.",
 				}},
 			},
 		},

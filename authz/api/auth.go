@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,8 +18,11 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// managementKey names the security scheme.
-const managementKey = "managementKey"
+// Names of security schemes.
+const (
+	managementKey = "managementKey"
+	clientSecret  = "clientSecret" // a management key as the password of Basic
+)
 
 type principalKey struct{}
 
@@ -146,8 +150,8 @@ func (a *api) admit(ctx huma.Context) (*authz.Principal, error) {
 	return p, p.May(workspace, scopes...)
 }
 
-// bearer returns the token in the header Authorization (RFC 6750 section 2.1), the only accepted place. An OAuth client
-// that introspects a token can send it as its password (RFC 6749 section 2.3.1).
+// bearer returns the token in the header Authorization (RFC 6750 section 2.1), the only accepted place. Where the operation
+// has the scheme, an OAuth client can send it as its password (RFC 6749 section 2.3.1).
 func bearer(ctx huma.Context) (string, error) {
 	var values []string
 	ctx.EachHeader(func(name, value string) {
@@ -156,7 +160,7 @@ func bearer(ctx huma.Context) (string, error) {
 		}
 	})
 	token, no := jwks.BearerToken(values...)
-	if no != nil && ctx.Operation().OperationID == introspectID && len(values) == 1 {
+	if no != nil && accepts(ctx.Operation(), clientSecret) && len(values) == 1 {
 		if _, secret, ok := basicCredentials(values[0]); ok {
 			return secret, nil
 		}
@@ -166,6 +170,13 @@ func bearer(ctx huma.Context) (string, error) {
 			with("WWW-Authenticate", `Bearer realm="burnkey"`)
 	}
 	return token, nil
+}
+
+func accepts(op *huma.Operation, scheme string) bool {
+	return slices.ContainsFunc(op.Security, func(alternative map[string][]string) bool {
+		_, named := alternative[scheme]
+		return named
+	})
 }
 
 // basicCredentials reads the Basic credentials of an OAuth client (RFC 6749 section 2.3.1). Some clients encode them as a

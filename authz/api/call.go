@@ -18,6 +18,7 @@ type call struct {
 	status                          int    // of success; 0: 200
 	errors                          []int  // besides those of every call
 	content                         string // media type of success; "": JSON
+	basic                           bool   // the management key can be the password of Basic
 }
 
 // register adds a management call and converts its errors to problems.
@@ -26,6 +27,9 @@ func register[In, Out any](a *api, h huma.API, c call, f func(context.Context, *
 	op := huma.Operation{
 		OperationID: c.id, Method: method, Path: path, Summary: c.summary, Description: c.description,
 		DefaultStatus: c.status, Security: anyOf(c.scopes...), Errors: append(c.errors, 401, 403, 429, 503),
+	}
+	if c.basic {
+		op.Security = append(op.Security, map[string][]string{clientSecret: {}})
 	}
 	if strings.Contains(path, "{ws}") {
 		op.Errors = append(op.Errors, 404)

@@ -35,7 +35,7 @@ func (a *api) introspection(h huma.API) {
 	const path = jwks.IssuerPath + "{ws}" + introspectPath
 	register(a, h, call{
 		id: introspectID, route: "POST " + path, summary: "Introspect a token (RFC 7662)",
-		scopes: []string{authz.ScopeKeysRead, authz.ScopeGateway},
+		scopes: []string{authz.ScopeKeysRead, authz.ScopeGateway}, basic: true,
 	}, body(a.introspect))
 	h.OpenAPI().Paths[path].Post.RequestBody = tokenForm("The token, with or without the prefix of the workspace")
 }

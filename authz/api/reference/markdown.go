@@ -76,7 +76,9 @@ func (w *writer) operation(op *huma.Operation) {
 	var scopes []string
 	for _, alternative := range op.Security {
 		for _, needed := range alternative {
-			scopes = append(scopes, "`"+strings.Join(needed, " ")+"`")
+			if len(needed) > 0 {
+				scopes = append(scopes, "`"+strings.Join(needed, " ")+"`")
+			}
 		}
 	}
 	if len(scopes) > 0 {
