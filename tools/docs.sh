@@ -9,16 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=.tools/docs
 pin=tools/docs/requirements.txt
 
-installed() { "$target/bin/python" -c '' 2>/dev/null && cmp -s "$pin" "$target/pin.txt"; }
-
-install() {
-	if installed; then return 0; fi
-	echo "installing Zensical into $target"
-	install_wheels "$target" "$pin" 3.11
-	cp "$pin" "$target/pin.txt"
-}
-
-installed || with_lock .tools/docs.lock install
+ensure_wheels "$target" "$pin" Zensical
 case ${1:-build} in
 install) ;;
 serve) exec "$target/bin/python" -m zensical serve --dev-addr 127.0.0.1:8000 ;;

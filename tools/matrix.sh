@@ -15,13 +15,6 @@ has_java() { command -v javac >/dev/null && command -v mvn >/dev/null; }
 # installed NAME PIN: whether a part was installed from this pin.
 installed() { cmp -s "$2" "$target/$1.pin"; }
 
-python_libraries() {
-	installed python tools/clients/python/requirements.txt && return
-	echo "installing Python's libraries into $target"
-	install_wheels "$target/python" tools/clients/python/requirements.txt 3.11
-	cp tools/clients/python/requirements.txt "$target/python.pin"
-}
-
 spring_libraries() {
 	if ! has_java || installed spring tools/clients/spring/pom.xml; then return 0; fi
 	echo "installing Spring's libraries into $target"
@@ -45,7 +38,7 @@ debian_packages() {
 
 install() {
 	mkdir -p "$target"
-	python_libraries
+	ensure_wheels "$target/python" tools/clients/python/requirements.txt "Python's clients"
 	spring_libraries
 	oauth2_proxy
 	debian_packages

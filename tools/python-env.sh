@@ -15,16 +15,4 @@ if [ -n "${BURNKEY_PYTHON:-}" ] && [ "$BURNKEY_PYTHON" != "$PWD/$target/bin/pyth
 	exit 0
 fi
 
-# The first test is for a Python that was moved or upgraded: the environment's interpreter is then broken, although the copy
-# of python.txt is current.
-installed() { "$target/bin/python" -c '' 2>/dev/null && cmp -s "$pin" "$target/pin.txt"; }
-
-install() {
-	if installed; then return 0; fi
-	echo "installing PyJWT and joserfc into $target"
-	install_wheels "$target" "$pin" 3.11
-	"$target/bin/python" -c "$probe" || fail "$target/bin/python cannot import what was installed"
-	cp "$pin" "$target/pin.txt"
-}
-
-installed || with_lock .tools/python.lock install
+ensure_wheels "$target" "$pin" 'PyJWT and joserfc' "$probe"

@@ -1,6 +1,10 @@
 # shellcheck shell=bash
 # Scripts that install Python wheels source this file.
 #
+#   ensure_wheels DIR REQUIREMENTS WHAT [CHECK]
+#
+# installs WHAT from the file REQUIREMENTS into DIR, unless that is done already. CHECK is a statement of Python that must succeed then.
+#
 #   install_wheels DIR REQUIREMENTS [MINIMUM]
 #
 # creates a virtual environment in DIR with the packages pinned in the file REQUIREMENTS, and checks their hashes.
@@ -76,4 +80,20 @@ apt_install_idle() {
 	apt_install --no-upgrade "$@" || status=$?
 	if [ -n "$ours" ]; then rm -f "$policy"; fi
 	return $status
+}
+
+# The first test is for a Python that was moved or upgraded: the environment's interpreter is then broken, although the copy
+# of the requirements is current.
+has_wheels() { "$1/bin/python" -c '' 2>/dev/null && cmp -s "$2" "$1/pin.txt"; }
+
+ensure_wheels() {
+	if ! has_wheels "$1" "$2"; then with_lock "$1.lock" make_wheels "$@"; fi
+}
+
+make_wheels() {
+	if has_wheels "$1" "$2"; then return 0; fi # by another run, while this one waited
+	echo "installing $3 into $1"
+	install_wheels "$1" "$2" 3.11
+	"$1/bin/python" -c "${4:-}" || fail "$1/bin/python cannot run what was installed"
+	cp "$2" "$1/pin.txt"
 }
