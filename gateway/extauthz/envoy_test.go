@@ -46,14 +46,10 @@ func envoyBeforeAll(t *testing.T, gateways []string, edits ...func(string) strin
 	return envoyWith(t, envoy.Config{Gateways: gateways}, edits...)
 }
 
-// patient makes Envoy wait longer for a Gateway, which on a loaded machine can be late without being unwell.
-var patient = strings.NewReplacer(" timeout: 0.5s", " timeout: 5s", "max_interval: 0.5s", "max_interval: 5s",
-	"timeout: 1s\n      interval: 2s", "timeout: 5s\n      interval: 2s")
-
 // envoyWith starts a patient Envoy with this configuration, and with addresses of the test if it has none.
 func envoyWith(t *testing.T, c envoy.Config, edits ...func(string) string) *front {
 	t.Helper()
-	return envoyAsRendered(t, c, append([]func(string) string{patient.Replace}, edits...)...)
+	return envoyAsRendered(t, c, append([]func(string) string{envoytest.Patient}, edits...)...)
 }
 
 // envoyAsRendered is envoyWith with the times of users' Envoys.

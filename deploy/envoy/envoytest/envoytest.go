@@ -210,3 +210,10 @@ func (b *buffer) String() string {
 	defer b.mu.Unlock()
 	return b.b.String()
 }
+
+var patience = strings.NewReplacer(" timeout: 0.5s", " timeout: 5s", "max_interval: 0.5s", "max_interval: 5s",
+	"timeout: 1s\n      interval: 2s", "timeout: 5s\n      interval: 2s")
+
+// Patient returns a configuration of Envoy that waits longer for burnkey gateway, which on a loaded machine can be late without
+// being unwell.
+func Patient(config string) string { return patience.Replace(config) }
