@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A library is a client of the matrix that nobody here wrote, with what its page promises.
-type library struct {
+// candidate is a client of the matrix that nobody here wrote, with what its page promises.
+type candidate struct {
 	name, page string
 	set        string // what its page says to set
 	pins       []string
@@ -35,7 +35,7 @@ func by(language, name string) opener {
 }
 
 // libraries are all clients of the matrix.
-var libraries = []library{
+var libraries = []candidate{
 	{
 		name: "Burnkey for Go", page: "burnkey-go.md", set: "nothing", open: openFollower, only: "page", within: time.Second, keeps: true,
 	},
@@ -136,7 +136,7 @@ var libraries = []library{
 	},
 }
 
-func (l library) settings() []string {
+func (l candidate) settings() []string {
 	if l.only != "" {
 		return []string{l.only}
 	}

@@ -10,7 +10,7 @@ import (
 type clientRun struct {
 	t *testing.T
 	m *matrix
-	library
+	candidate
 	*record
 	setting, workspace string
 	key                key // accepted once
@@ -18,7 +18,7 @@ type clientRun struct {
 	stop               func()
 }
 
-func (c *clientRun) again(part string) *clientRun { return c.m.open(c.t, c.library, c.setting, part) }
+func (c *clientRun) again(part string) *clientRun { return c.m.open(c.t, c.candidate, c.setting, part) }
 
 // problem notes the first failure of a client.
 func (c *clientRun) problem(format string, args ...any) {

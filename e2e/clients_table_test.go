@@ -37,7 +37,7 @@ func TestE2EClientsTable(t *testing.T) {
 }
 
 // find returns the record of a client with a setting, or nil.
-func (m measurements) find(l library, setting string) *record {
+func (m measurements) find(l candidate, setting string) *record {
 	for _, r := range m.Records {
 		if r.Client == l.name && r.Setting == setting {
 			return r
@@ -70,7 +70,7 @@ func ifPage(setting, text string) string {
 	return ""
 }
 
-func (r *record) row(l library) string {
+func (r *record) row(l candidate) string {
 	cells := []string{fmt.Sprintf("[%s](%s)", l.name, l.page), cmp.Or(r.Version, "–")}
 	if r.Setting == "page" {
 		cells = append(cells, l.set+ifCannot(l))
@@ -83,7 +83,7 @@ func (r *record) row(l library) string {
 	return "| " + strings.Join(cells, " | ") + " |"
 }
 
-func ifCannot(l library) string {
+func ifCannot(l candidate) string {
 	if l.cannot == "" {
 		return ""
 	}

@@ -120,7 +120,7 @@ func ciClients(t *testing.T) {
 }
 
 // measure runs a client with a setting. The long measurements go on after it has returned.
-func (m *matrix) measure(t *testing.T, l library, setting string, waiting *sync.WaitGroup) {
+func (m *matrix) measure(t *testing.T, l candidate, setting string, waiting *sync.WaitGroup) {
 	m.places <- struct{}{}
 	defer func() { <-m.places }()
 	c := m.open(t, l, setting, "life")
@@ -164,7 +164,7 @@ func (m *matrix) create(t *testing.T, workspace string) {
 }
 
 // record returns the line of a client and setting, which is new the first time.
-func (m *matrix) record(l library, setting string) *record {
+func (m *matrix) record(l candidate, setting string) *record {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r := (measurements{Records: m.records}).find(l, setting); r != nil {
@@ -197,10 +197,10 @@ func (m *matrix) report(t *testing.T) {
 }
 
 // open starts a client for a new workspace with one key, and returns once it has accepted the key.
-func (m *matrix) open(t *testing.T, l library, setting, part string) *clientRun {
+func (m *matrix) open(t *testing.T, l candidate, setting, part string) *clientRun {
 	t.Helper()
-	workspace := fmt.Sprintf("c%d-%s-%s", slices.IndexFunc(libraries, func(o library) bool { return o.name == l.name }), setting, part)
-	c := &clientRun{t: t, m: m, library: l, setting: setting, workspace: workspace, record: m.record(l, setting)}
+	workspace := fmt.Sprintf("c%d-%s-%s", slices.IndexFunc(libraries, func(o candidate) bool { return o.name == l.name }), setting, part)
+	c := &clientRun{t: t, m: m, candidate: l, setting: setting, workspace: workspace, record: m.record(l, setting)}
 	m.create(t, workspace)
 	c.key = m.admin.mustIssue(t, workspace)
 	var err error
