@@ -55,7 +55,7 @@ type Options struct {
 	Metrics prometheus.Registerer
 	// NewID makes key ids; nil means UUIDv7.
 	NewID func() (uuid.UUID, error)
-	// Pepper is the key of the HMAC-SHA-256 of imported keys, as burnkey gateway has it. Empty: there is none.
+	// Pepper is the key of the HMAC-SHA-256 of imported keys, as burnkey gateway has it. Empty: such keys are not found.
 	Pepper []byte
 }
 

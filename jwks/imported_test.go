@@ -211,7 +211,11 @@ func TestVerifyImported(t *testing.T) {
 		{"expired", Attributes{ExpiresAt: now}, "acme-company", ErrExpired},
 		{"after its grace", Attributes{NeverExpires: true, RotatedAt: now.Add(-time.Hour), EndsAt: now}, "acme-company", ErrExpired},
 		{"another audience", Attributes{NeverExpires: true}, "other", ErrAudience},
-		{"another address", Attributes{NeverExpires: true, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}, "acme-company", ErrAddress},
+		{
+			"another address",
+			Attributes{NeverExpires: true, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}},
+			"acme-company", ErrAddress,
+		},
 	} {
 		k := importedKey(1, c.a)
 		k.Audience = []string{c.aud}

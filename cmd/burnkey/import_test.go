@@ -94,7 +94,8 @@ data:
 		"kuadrant": {"secrets.json", `{"apiVersion":"v1","kind":"List","items":[
 {"apiVersion":"v1","kind":"Secret","metadata":{"name":"alice-key","namespace":"toystore",
  "labels":{"authorino.kuadrant.io/managed-by":"authorino","app":"toystore"},
- "annotations":{"secret.kuadrant.io/user-id":"cust_1","secret.kuadrant.io/plan-id":"gold"}},"stringData":{"api_key":"` + one + `"},"type":"Opaque"},
+ "annotations":{"secret.kuadrant.io/user-id":"cust_1","secret.kuadrant.io/plan-id":"gold"}},
+ "stringData":{"api_key":"` + one + `"},"type":"Opaque"},
 {"apiVersion":"v1","kind":"Secret","metadata":{"name":"cust_2","labels":{"authorino.kuadrant.io/managed-by":"authorino"}},
  "data":{"api_key":"aE1xM1Z0MGRIY1Q3dkdrWGI5dVl3UHoyc1JmTmo1TGU="}}]}`, "kuadrant"},
 	} {

@@ -91,7 +91,7 @@ func (a *audited) readChange(k *store.Key, e *archivedEntry) {
 	}
 }
 
-// readRotation revokes a rotated key after its grace. If there was none, no other entry says that the key was revoked.
+// readRotation revokes a rotated key after its grace. A key without a grace has no entry of its own about its end.
 func (a *audited) readRotation(k *store.Key, e *archivedEntry) {
 	var rotation struct {
 		GraceEndsAt time.Time `json:"grace_ends_at"`

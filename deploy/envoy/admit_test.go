@@ -249,8 +249,9 @@ func TestBadTokensAreRefused(t *testing.T) {
 
 // jwtCodes are the codes of refusals by jwt_authn. For all others, the token is malformed.
 var jwtCodes = map[string]string{
-	"unknown kid": "unknown", "someone else's signature": "signature", "access token by someone else": "signature", "changed claims": "signature",
-	"other issuer": "issuer", "no issuer": "issuer",
+	"unknown kid": "unknown", "someone else's signature": "signature", "access token by someone else": "signature",
+	"changed claims": "signature",
+	"other issuer":   "issuer", "no issuer": "issuer",
 	"expired 5 s ago": "expired", "another audience": "audience",
 }
 
