@@ -171,7 +171,7 @@ func (w *watch) stop(t *testing.T) {
 	}
 	t.Logf("%d reads of the set meanwhile (%d versions seen): p50 %s, p99 %s, longest %s; longest queue seen: %v",
 		len(w.reads), w.versions, at(.5), at(.99), at(1), w.longest)
-	if at(.5) > time.Second {
+	if at(.5) > patience {
 		t.Errorf("half of the reads took more than %s", at(.5))
 	}
 }

@@ -108,7 +108,7 @@ func TestEnvoyWaitsForAnAnswer(t *testing.T) {
 	f := envoyAsRendered(t, envoy.Config{Gateways: []string{serveEnvoy(t, silent{})}})
 	start := time.Now()
 	code := f.code(t, "/", auth(own(), payload("acme")))
-	if took := time.Since(start); code != 503 || took < 400*time.Millisecond || took > 2*time.Second {
+	if took := time.Since(start); code != 503 || took < 400*time.Millisecond || took > 20*time.Second {
 		t.Errorf("%d after %s", code, took)
 	}
 }

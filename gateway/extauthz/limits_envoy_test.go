@@ -51,12 +51,15 @@ func limitsOf(on, name string, rules ...jwks.Limit) jwks.LimitSet {
 }
 
 // load sends requests to Envoy at the same time until more returns false. Each has the headers that the function
-// returns for its number. It returns how many passed, and when the last one was sent that was refused.
-func (f *front) load(t *testing.T, more func(n int64) bool, headers func(n int64) http.Header) (int64, time.Time) {
+// returns for its number. It returns how many passed. For each refused one, it calls refused with the time when the request
+// was sent; refused may be nil.
+func (f *front) load(
+	t *testing.T, more func(n int64) bool, headers func(n int64) http.Header, refused func(sent time.Time),
+) int64 {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
 	defer transport.CloseIdleConnections()
-	var sent, passed, refused atomic.Int64
+	var sent, passed atomic.Int64
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
@@ -79,7 +82,9 @@ func (f *front) load(t *testing.T, more func(n int64) bool, headers func(n int64
 				case http.StatusOK:
 					passed.Add(1)
 				case http.StatusTooManyRequests:
-					refused.Store(max(refused.Load(), at.UnixNano()))
+					if refused != nil {
+						refused(at)
+					}
 				default:
 					t.Errorf("status %d", resp.StatusCode)
 				}
@@ -87,7 +92,7 @@ func (f *front) load(t *testing.T, more func(n int64) bool, headers func(n int64
 		})
 	}
 	group.Wait()
-	return passed.Load(), time.Unix(0, refused.Load())
+	return passed.Load()
 }
 
 func times(most int64) func(int64) bool { return func(n int64) bool { return n <= most } }
@@ -178,7 +183,7 @@ func TestEnvoyLimitsEachDimension(t *testing.T) {
 			}
 			return counted == 1
 		})
-		if n, _ := f.load(t, times(2*most), tt.headers); counted+n != most {
+		if n := f.load(t, times(2*most), tt.headers, nil); counted+n != most {
 			t.Errorf("%s: %d of %d requests passed, want %d", tt.name, counted+n, 2*most, most)
 		}
 		if tt.shared != nil {
@@ -202,28 +207,30 @@ func (f *front) get(t *testing.T, headers http.Header) response {
 	return f.send(t, "GET", "/tiles", lines...)
 }
 
-// TestEnvoyLimitsARate keeps the load above a rate: its burst passes, and then what the rate allows, within 1 %.
+// TestEnvoyLimitsARate keeps the load above a rate: its burst passes, and then what the rate allows, within 1 %. The load
+// goes on until a request is refused that was sent after two seconds, or the machine is too slow for any load above it.
 func TestEnvoyLimitsARate(t *testing.T) {
 	t.Parallel()
 	envoytest.Binary(t)
 	s, o := followFeed(t, nil)
 	addr, _ := listenFor(t, s, envoytest.FreeAddr(t))
 	f := envoyBefore(t, addr)
-	const requests, seconds = 100, 2
+	const requests, seconds = 100, 20
 	setLimits(o, jwks.Attributes{Limits: []jwks.Limit{{Name: "burst", Requests: requests, Seconds: seconds}}})
 	headers := http.Header{"Authorization": {own().Bearer("acme")}}
 	eventually(t, "the rule holds", func() bool { return f.get(t, headers).Header.Get("RateLimit") != "" })
 	begin := time.Now()
-	passed, refused := f.load(t, func(int64) bool { return time.Since(begin) < 3*time.Second },
-		func(int64) http.Header { return headers.Clone() })
+	var last atomic.Int64 // how long after the beginning the last refused request was sent
+	passed := f.load(t,
+		func(int64) bool { return time.Duration(last.Load()) < 2*time.Second && time.Since(begin) < time.Minute },
+		func(int64) http.Header { return headers.Clone() },
+		func(sent time.Time) { last.Store(max(last.Load(), int64(sent.Sub(begin)))) })
 	allowed := func(after time.Duration) float64 { return requests - 1 + after.Seconds()*requests/seconds }
-	// When a request is refused, all that the rate allowed until then has passed, unless a busy machine paused the load.
-	least, most := 0.5*allowed(refused.Sub(begin)), allowed(time.Since(begin))
-	if float64(passed) < least || float64(passed) > 1.01*most+1 {
-		t.Errorf("%d requests passed, want %.0f to %.0f", passed, least, most)
-	}
-	if refused.Sub(begin) < time.Second {
-		t.Errorf("the last request was refused after %s: the load is too low", refused.Sub(begin))
+	// When a request is refused, all that the rate allowed until it was sent has passed.
+	least, most := allowed(time.Duration(last.Load())), allowed(time.Since(begin))
+	if last.Load() == 0 || float64(passed) < 0.99*least-1 || float64(passed) > 1.01*most+1 {
+		t.Errorf("%d requests passed, want %.0f to %.0f; the last refused one was sent after %s",
+			passed, least, most, time.Duration(last.Load()))
 	}
 }
 
@@ -301,7 +308,7 @@ func TestEnvoyAsksAboutLimits(t *testing.T) {
 				return strings.Contains(h.Value, fmt.Sprintf("q=%d;", most))
 			})
 		})
-		if took := time.Since(changed); took > time.Second {
+		if took := time.Since(changed); took > 10*time.Second {
 			t.Errorf("the change took %s", took)
 		}
 		passed, refused := uint32(0), response{}

@@ -13,9 +13,11 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// hammer takes requests from all counters, by several callers each, until it is stopped, and returns what passed.
+// hammer takes requests from all counters, by several callers each, until it is stopped, and returns what passed. The
+// callers stop when the rule has refused one of them after stop was called, so the load is higher than the rule on a
+// busy machine, too.
 func hammer(t *testing.T, rule limits.Rule, counters ...*Counter) (stop func() (passed int64, took time.Duration)) {
-	var count atomic.Int64
+	var count, refused atomic.Int64
 	var end atomic.Bool
 	var running sync.WaitGroup
 	began := time.Now()
@@ -27,12 +29,14 @@ func hammer(t *testing.T, rule limits.Rule, counters ...*Counter) (stop func() (
 				defer pause.Stop()
 				for !end.Load() {
 					passes, err := c.Take(t.Context(), time.Now(), 1, []limits.Rule{rule}, states[:])
-					if err != nil && !errors.Is(err, limits.ErrUnavailable) {
+					switch {
+					case err != nil && !errors.Is(err, limits.ErrUnavailable):
 						t.Error(err)
 						return
-					}
-					if passes && err == nil {
+					case err == nil && passes:
 						count.Add(1)
+					case err == nil:
+						refused.Add(1)
 					}
 					<-pause.C
 				}
@@ -40,6 +44,9 @@ func hammer(t *testing.T, rule limits.Rule, counters ...*Counter) (stop func() (
 		}
 	}
 	return func() (int64, time.Duration) {
+		defer end.Store(true)
+		before := refused.Load()
+		testkit.Within(t, time.Minute, "the rule refuses a request", func() bool { return refused.Load() > before })
 		end.Store(true)
 		running.Wait()
 		return count.Load(), time.Since(began)
@@ -70,10 +77,8 @@ func TestGatewaysShareARule(t *testing.T) {
 	after(t, time.Second)
 	n, took := stop()
 	rule := 1000 + 100*took.Seconds()
-	within(t, "a rate", n, 0.5*rule, 1.05*rule) // a busy machine sends less
-	stop = hammer(t, quota, a, b)
-	after(t, 3*time.Second)
-	n, _ = stop()
+	within(t, "a rate", n, 0.5*rule, 1.05*rule)
+	n, _ = hammer(t, quota, a, b)()
 	within(t, "a quota", n, 700, 700)
 }
 
@@ -94,7 +99,7 @@ func TestRestart(t *testing.T) {
 				s.Run(t)
 				back := time.Now()
 				testkit.Eventually(t, "Redis is used again", func() bool { return a.Usable() && b.Usable() })
-				if took := time.Since(back); took > time.Second {
+				if took := time.Since(back); took > 10*time.Second {
 					t.Errorf("Redis was used again after %v", took)
 				}
 				after(t, time.Second)
@@ -103,7 +108,7 @@ func TestRestart(t *testing.T) {
 				if rule.Limit.Calendar != "" {
 					allowed = 1000
 				}
-				// A gateway loses the rest of its share when Redis returns, and a busy machine sends less.
+				// A gateway loses the rest of its share when Redis returns.
 				within(t, name, n, 0.25*allowed, 1.05*allowed)
 			})
 		}
@@ -135,7 +140,7 @@ func TestLostScriptIsLoadedAgain(t *testing.T) {
 func TestSilentRedis(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	const timeout = 40 * time.Millisecond
+	const timeout = time.Second
 	c := newCounter(t, s, func(o *Options) { o.Timeout, o.Refuse = timeout, true })
 	rule := per(jwks.Month, 1000)
 	if n := passed(t, c, 1, rule); n != 1 {
@@ -149,7 +154,7 @@ func TestSilentRedis(t *testing.T) {
 		return time.Since(began), err
 	}
 	took, err := take()
-	if !errors.Is(err, limits.ErrUnavailable) || took < timeout/2 || took > timeout+time.Second {
+	if !errors.Is(err, limits.ErrUnavailable) || took < timeout/2 || took > timeout+20*time.Second {
 		t.Errorf("the first decision took %v: %v", took, err)
 	}
 	testkit.Eventually(t, "Redis is away", func() bool { return !c.Usable() })
@@ -159,7 +164,7 @@ func TestSilentRedis(t *testing.T) {
 	s.Resume(t)
 	resumed := time.Now()
 	testkit.Eventually(t, "Redis is used again", c.Usable)
-	if took := time.Since(resumed); took > time.Second {
+	if took := time.Since(resumed); took > 10*time.Second {
 		t.Errorf("Redis was used again after %v", took)
 	}
 }
