@@ -26,14 +26,16 @@ type Introspection struct {
 // *CrowdedError.
 func (s *Service) Introspect(ctx context.Context, workspace string, token jwks.Token) (*Introspection, error) {
 	defer spans.Start(&ctx, "authz.introspect", nil)()
-	claims, err := s.authentic(workspace, token)
+	claims, no, err := s.examine(ctx, workspace, token)
 	var read func() (store.Key, error)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case err != nil:
 		return nil, err
-	case errors.Is(err, jwks.ErrMalformed):
+	case errors.Is(no, ErrNotFound):
+		return nil, no
+	case errors.Is(no, jwks.ErrMalformed):
 		read = func() (store.Key, error) { return s.importedKey(ctx, workspace, token) }
-	case err != nil || claims.Issuer != s.Issuer(workspace):
+	case no != nil || claims.Issuer != s.Issuer(workspace):
 		return nil, nil //nolint:nilerr // an invalid token is not active
 	default:
 		id, err := uuid.Parse(claims.RecordID())
@@ -43,6 +45,44 @@ func (s *Service) Introspect(ctx context.Context, workspace string, token jwks.T
 		read = func() (store.Key, error) { return s.store.Key(ctx, workspace, id) }
 	}
 	return s.introspected(ctx, workspace, claims, read)
+}
+
+// examine does the same as authentic, also for a key that another server has just issued: it then publishes that here. no is the
+// error of authentic; err means that the token could not be examined. Errors: *CrowdedError, those of the store.
+func (s *Service) examine(ctx context.Context, workspace string, token jwks.Token) (claims *jwks.Claims, no, err error) {
+	claims, no = s.authentic(workspace, token)
+	if errors.Is(no, jwks.ErrUnknown) || errors.Is(no, ErrNotFound) {
+		if err := s.catchUp(ctx, workspace, token); err != nil {
+			return nil, no, err
+		}
+		claims, no = s.authentic(workspace, token)
+	}
+	return claims, no, nil
+}
+
+// catchUp publishes the key of a token here, or its parent, if another server has published that. The token proves nothing.
+func (s *Service) catchUp(ctx context.Context, workspace string, token jwks.Token) error {
+	_, jwt := jwks.CutPrefix(token.Reveal())
+	parsed, err := jwks.Parse(jwt)
+	if err != nil {
+		return nil //nolint:nilerr // authentic refuses it
+	}
+	kid := parsed.KID
+	if claims, err := parsed.Claims(); err == nil && claims.HasParent() {
+		kid = claims.KeyKID
+	}
+	var key store.Key
+	err = s.unproved(ctx, workspace, func() (err error) {
+		key, err = s.store.KeyByKID(ctx, workspace, kid)
+		return err
+	})
+	if err == nil && key.Published() {
+		_, err = s.reached(ctx, &key)
+	}
+	if errors.Is(err, ErrNotFound) || errors.Is(err, errNotKey) {
+		return nil
+	}
+	return err
 }
 
 // introspected reads the key. claims is nil for an imported key.

@@ -71,12 +71,15 @@ type KeyLimit struct {
 // key can't be used from there. *CrowdedError.
 func (s *Service) LimitsOfToken(ctx context.Context, workspace string, token jwks.Token, from netip.Addr) (KeyLimits, error) {
 	defer spans.Start(&ctx, "authz.limits_of_token", nil)()
-	claims, err := s.authentic(workspace, token)
+	asker := store.By(ctx, store.Actor{Kind: store.ActorToken, From: from.String()})
+	claims, no, err := s.examine(asker, workspace, token)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return KeyLimits{}, err
 	case err != nil:
-		return KeyLimits{}, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+		return KeyLimits{}, err
+	case errors.Is(no, ErrNotFound):
+		return KeyLimits{}, no
+	case no != nil:
+		return KeyLimits{}, fmt.Errorf("%w: %w", ErrUnauthenticated, no)
 	}
 	if claims.HasParent() && !s.Now().Before(claims.ExpiresAt()) { // a key's end is in its record
 		return KeyLimits{}, fmt.Errorf("%w: %w", ErrUnauthenticated, jwks.ErrExpired)

@@ -32,6 +32,14 @@ func TestUnprovedCallersTakeTurns(t *testing.T) {
 			_, err := s.RevokeToken(store.By(ctx, store.Actor{Kind: store.ActorToken, From: address}), "acme", jwks.Token(unknown))
 			return err
 		}},
+		"introspection": {"KeyByKID", func(ctx context.Context) error {
+			_, err := s.Introspect(store.By(ctx, store.Actor{Kind: store.ActorKey, From: address}), "acme", jwks.Token(unknown))
+			return err
+		}},
+		"limits": {"KeyByKID", func(ctx context.Context) error {
+			_, err := s.LimitsOfToken(ctx, "acme", jwks.Token(unknown), netip.MustParseAddr(address))
+			return err
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var in, most, turnedAway atomic.Int64
