@@ -43,6 +43,9 @@ type Report struct {
 	Until time.Time
 	// Incomplete means that the reporter may have seen uses that it never reports.
 	Incomplete bool
+	// Partial means that requests with the keys do not pass the reporter. Such a report only records the uses: it says
+	// nothing about other keys, and its other fields, save At, are ignored.
+	Partial bool
 }
 
 // UntilAt returns Until, or At if Until is zero or later.
@@ -67,10 +70,10 @@ type UsageStore interface {
 	// LastUsedAt back. Kids that the workspace never had are skipped, and their number is returned. The
 	// workspace's Usage.Since becomes the report's time if the report is the first, is Incomplete, comes more
 	// than UsageGap after the previous one, or adds a reporter beyond MaxReporters. Since and a reporter's
-	// Until never move back. Reports and changes of the workspace do not wait for one another. Errors:
-	// ErrNotFound.
+	// Until never move back. A Partial report does not change these times. Reports and changes of the workspace do not
+	// wait for one another. Errors: ErrNotFound.
 	RecordUsage(ctx context.Context, workspace string, uses []Use, r Report) (unknown int, err error)
-	// LimitsLeft returns the Left of a key's latest use, if that was reported with one, otherwise of an earlier use;
-	// and the time of the report. Nil and the zero time: no report.
+	// LimitsLeft returns the Left of a key's latest use that was reported with one, and the time of the report. Nil and
+	// the zero time: no report.
 	LimitsLeft(ctx context.Context, workspace string, id uuid.UUID) ([]Left, time.Time, error)
 }

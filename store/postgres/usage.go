@@ -20,29 +20,34 @@ const (
 		ON CONFLICT (workspace) DO UPDATE SET
 			since = CASE WHEN $4 OR r.reported_at < $5 THEN greatest(r.since, excluded.since) ELSE r.since END,
 			reported_at = greatest(r.reported_at, excluded.reported_at)`
-	// recordUsage comes after lockReports. Its $7 is the $5 of lockReports.
-	recordUsage = `WITH used AS (
-			SELECT keys.id, u.at, u.limits FROM unnest($2::bytea[], $3::bigint[], $8::text[]) AS u (kid, at, limits)
+	// recordUses is the beginning of a statement. It stores in the order of ids, so that two reports do not deadlock.
+	recordUses = `WITH used AS (
+			SELECT keys.id, u.at, u.limits FROM unnest($2::bytea[], $3::bigint[], $4::text[]) AS u (kid, at, limits)
 			JOIN keys ON keys.workspace = $1 AND keys.kid = u.kid
 		), stored AS (
 			INSERT INTO usage AS k (workspace, id, last_used_at, limits, limits_at)
-				SELECT DISTINCT ON (id) $1, id, at, limits, CASE WHEN limits IS NOT NULL THEN $6::bigint END FROM used ORDER BY id, at DESC
-			ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = excluded.last_used_at,
+				SELECT DISTINCT ON (id) $1, id, at, limits, CASE WHEN limits IS NOT NULL THEN $5::bigint END FROM used ORDER BY id, at DESC
+			ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = greatest(k.last_used_at, excluded.last_used_at),
 				limits = coalesce(excluded.limits, k.limits), limits_at = coalesce(excluded.limits_at, k.limits_at)
 			WHERE k.last_used_at < excluded.last_used_at
-		), reporter AS (
-			INSERT INTO usage_reporters AS r (workspace, reporter, until, reported_at) VALUES ($1, $4, $5, $6)
+				OR excluded.limits IS NOT NULL AND coalesce(k.limits_at, 0) < excluded.last_used_at -- of an earlier use
+		)`
+	// recordUsage comes after lockReports. Its $8 is the $5 of lockReports.
+	recordUsage = recordUses + `, reporter AS (
+			INSERT INTO usage_reporters AS r (workspace, reporter, until, reported_at) VALUES ($1, $6, $7, $5)
 			ON CONFLICT (workspace, reporter) DO UPDATE SET
 				until = greatest(r.until, excluded.until), reported_at = greatest(r.reported_at, excluded.reported_at)
 			RETURNING until
 		), silent AS (
-			DELETE FROM usage_reporters WHERE workspace = $1 AND reporter <> $4 AND reported_at < $7
+			DELETE FROM usage_reporters WHERE workspace = $1 AND reporter <> $6 AND reported_at < $8
 		), known AS (
 			UPDATE usage_reports SET until = least((SELECT until FROM reporter), (
-				SELECT min(until) FROM usage_reporters WHERE workspace = $1 AND reporter <> $4 AND reported_at >= $7
+				SELECT min(until) FROM usage_reporters WHERE workspace = $1 AND reporter <> $6 AND reported_at >= $8
 			)) WHERE workspace = $1
 		)
 		SELECT count(*) FROM used`
+	// recordPartial returns no row if there is no such workspace.
+	recordPartial = recordUses + ` SELECT (SELECT count(*) FROM used) FROM workspaces WHERE id = $1`
 	// deleteOldest deletes all but the latest MaxReporters reporters, of which $2 is one and $3 is the number
 	// of the others. It deletes at most 1,000 at a time, because earlier versions stored any number.
 	deleteOldest = `WITH oldest AS (
@@ -68,28 +73,39 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 		}
 		kids[i], times[i], left[i] = uses[i].KID[:], use.At.UnixMicro(), rows.LeftArg(use.Left)
 	}
-	at, until, unbroken := r.At.UnixMicro(), r.UntilAt().UnixMicro(), r.At.Add(-store.UsageGap).UnixMicro()
 	// Usage has a gate of its own, as sessions have.
 	err = s.write(ctx, "usage "+workspace, inTx(func(ctx context.Context, t pgx.Tx) error {
-		tag, err := t.Exec(ctx, lockReports, workspace, at, until, r.Incomplete, unbroken)
-		if err == nil && tag.RowsAffected() == 0 {
-			err = store.ErrNotFound
-		}
-		if err != nil {
-			return err
-		}
-		var known int
-		err = t.QueryRow(ctx, recordUsage, workspace, kids, times, r.Reporter, until, at, unbroken, left).Scan(&known)
+		known, err := recordReport(ctx, t, r, workspace, kids, times, left, r.At.UnixMicro())
 		unknown = len(uses) - known
-		if err == nil {
-			_, err = t.Exec(ctx, deleteOldest, workspace, r.Reporter, store.MaxReporters-1, at)
-		}
 		return err
 	}))
 	if err != nil {
 		return 0, wrap(ctx, "record usage", err)
 	}
 	return unknown, nil
+}
+
+// recordReport returns how many of the uses are of keys of the workspace. uses begins with the workspace and ends with r.At, as
+// recordUses has them.
+func recordReport(ctx context.Context, t pgx.Tx, r store.Report, uses ...any) (known int, err error) {
+	if r.Partial {
+		err = rows.NotFound(t.QueryRow(ctx, recordPartial, uses...).Scan(&known))
+		return known, err
+	}
+	workspace, at := uses[0], r.At.UnixMicro()
+	until, unbroken := r.UntilAt().UnixMicro(), r.At.Add(-store.UsageGap).UnixMicro()
+	tag, err := t.Exec(ctx, lockReports, workspace, at, until, r.Incomplete, unbroken)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := t.QueryRow(ctx, recordUsage, append(uses, r.Reporter, until, unbroken)...).Scan(&known); err != nil {
+		return 0, err
+	}
+	_, err = t.Exec(ctx, deleteOldest, workspace, r.Reporter, store.MaxReporters-1, at)
+	return known, err
 }
 
 // LimitsLeft implements store.Store.

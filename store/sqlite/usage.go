@@ -26,12 +26,14 @@ const (
 		WHERE workspace = ?1 AND reporter <> ?2 ORDER BY reported_at DESC LIMIT 1000 OFFSET ?3)`
 	raiseSince  = `UPDATE usage_reports SET since = max(since, ?) WHERE workspace = ?`
 	updateUntil = `UPDATE usage_reports SET until = (SELECT min(until) FROM usage_reporters WHERE workspace = ?) WHERE workspace = ?`
+	// isLater means that the stored limits are of an earlier use: they were reported before this one, or it is the latest use.
+	isLater = `(coalesce(limits_at, 0) < excluded.last_used_at OR last_used_at < excluded.last_used_at)`
 	// upsertUse changes one row if the key exists, even if the new time is not later than the stored time.
 	upsertUse = `INSERT INTO usage (workspace, id, last_used_at, limits, limits_at)
 		SELECT workspace, id, ?1, ?2, CASE WHEN ?2 IS NOT NULL THEN ?3 END FROM keys WHERE workspace = ?4 AND kid = ?5
 		ON CONFLICT (workspace, id) DO UPDATE SET
-			limits = CASE WHEN excluded.last_used_at > last_used_at THEN coalesce(excluded.limits, limits) ELSE limits END,
-			limits_at = CASE WHEN excluded.last_used_at > last_used_at THEN coalesce(excluded.limits_at, limits_at) ELSE limits_at END,
+			limits = CASE WHEN ` + isLater + ` THEN coalesce(excluded.limits, limits) ELSE limits END,
+			limits_at = CASE WHEN ` + isLater + ` THEN coalesce(excluded.limits_at, limits_at) ELSE limits_at END,
 			last_used_at = max(last_used_at, excluded.last_used_at)`
 )
 
@@ -71,6 +73,10 @@ func (s *Store) LimitsLeft(ctx context.Context, workspace string, id uuid.UUID) 
 }
 
 func recordReport(t *tx, workspace string, r store.Report) error {
+	if r.Partial {
+		_, err := scanWorkspace(t.row(selectWorkspace, workspace))
+		return err
+	}
 	at, until, unbroken := r.At.UnixMicro(), r.UntilAt().UnixMicro(), r.At.Add(-store.UsageGap).UnixMicro()
 	n, err := t.exec(upsertReport, at, until, at, workspace, r.Incomplete, unbroken)
 	if err == nil && n == 0 {

@@ -166,6 +166,10 @@ func (f *Faulty) PruneSessions(ctx context.Context, before time.Time) error {
 	return err
 }
 
+func (f *Faulty) RecordUsage(ctx context.Context, workspace string, uses []store.Use, r store.Report) (int, error) {
+	return through(ctx, f, "RecordUsage", func() (int, error) { return f.Store.RecordUsage(ctx, workspace, uses, r) })
+}
+
 func (f *Faulty) KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (store.Key, error) {
 	return through(ctx, f, "KeyByKID", func() (store.Key, error) { return f.Store.KeyByKID(ctx, workspace, kid) })
 }

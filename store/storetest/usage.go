@@ -19,6 +19,7 @@ var usageTests = []test{
 	{"counts unknown kids", usageUnknown},
 	{"is known since the first report, or since the last gap", usageSince},
 	{"is known up to the earliest time that a reporter has reached", usageUntil},
+	{"of a partial report is recorded and says nothing about other keys", usagePartial},
 	{"selects keys that are old and unused", usageFilter},
 	{"is stored for concurrent reports", usageRace},
 	{"is reported by so many and no more", usageReporters},
@@ -182,6 +183,39 @@ func usageUntil(e env) {
 	report("acme", "a", hour(29), hour(4), hour(4))
 }
 
+func usagePartial(e env) {
+	e.create("acme")
+	k, _ := e.issue(NewRecord("acme", "o"))
+	partial := func(after time.Duration, unknown int, uses ...store.Use) {
+		e.Helper()
+		before, err := e.Workspace(e.ctx, "acme")
+		e.ok(err)
+		r := store.Report{At: now.Add(after), Reporter: "p", Until: now, Incomplete: true, Partial: true}
+		got, err := e.RecordUsage(e.ctx, "acme", uses, r)
+		e.ok(err)
+		e.equal("unknown", got, unknown)
+		same, err := e.Workspace(e.ctx, "acme")
+		e.ok(err)
+		e.equal("reported", same.Usage, before.Usage)
+	}
+	partial(time.Hour, 1, store.Use{KID: k.KID, At: now}, store.Use{KID: jwks.KID{1}, At: now})
+	e.equal("last used", e.key(k).LastUsedAt, now)
+	e.used("acme", now, k)
+	partial(2*time.Hour, 0, store.Use{KID: k.KID, At: now.Add(time.Hour)})
+	partial(3*time.Hour, 0, store.Use{KID: k.KID, At: now})
+	partial(3*time.Hour, 0)
+	e.equal("last used", e.key(k).LastUsedAt, now.Add(time.Hour))
+	// A reporter of partial reports does not delay the time that others have reached.
+	at := now.Add(4 * time.Hour)
+	_, err := e.RecordUsage(e.ctx, "acme", nil, store.Report{At: at})
+	e.ok(err)
+	w, err := e.Workspace(e.ctx, "acme")
+	e.ok(err)
+	e.equal("reported", w.Usage, store.Reported{Since: now, Until: at, At: at})
+	_, err = e.RecordUsage(e.ctx, "nobody", nil, store.Report{At: now, Partial: true})
+	e.is(err, store.ErrNotFound)
+}
+
 func usageFilter(e env) {
 	e.create("acme")
 	var keys []store.Key
@@ -226,7 +260,8 @@ func usageRace(e env) {
 				if i == 1 {
 					slices.Reverse(uses)
 				}
-				if _, failed := s.RecordUsage(e.ctx, "acme", uses, store.Report{At: now}); failed != nil {
+				r := store.Report{At: now, Partial: n%2 == i || n > rounds/2}
+				if _, failed := s.RecordUsage(e.ctx, "acme", uses, r); failed != nil {
 					err = failed
 				}
 			}
@@ -315,4 +350,12 @@ func usageLeft(e env) {
 	report("acme", time.Hour, time.Minute, of(0))
 	is("reported again", of(0), now.Add(time.Hour))
 	e.equal("last used", e.key(k).LastUsedAt, now.Add(time.Minute))
+	// The server itself saw a later use than the gateway, and knows nothing about limits.
+	_, err := e.RecordUsage(e.ctx, "acme", []store.Use{{KID: k.KID, At: now.Add(3 * time.Hour)}},
+		store.Report{At: now.Add(3 * time.Hour), Partial: true})
+	e.ok(err)
+	is("partial", of(0), now.Add(time.Hour))
+	report("acme", 4*time.Hour, 2*time.Hour, of(4))
+	is("reported after a partial report", of(4), now.Add(4*time.Hour))
+	e.equal("last used", e.key(k).LastUsedAt, now.Add(3*time.Hour))
 }
