@@ -79,6 +79,7 @@ type Service struct {
 	conflicts conflicts
 	shifts    shifts
 	exchanges *exchanges
+	uses      uses
 }
 
 // New makes a Service.

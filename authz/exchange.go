@@ -115,7 +115,11 @@ func (s *Service) exchangeKey(ctx context.Context, workspace string, r ExchangeR
 	if wait, ok := s.exchanges.paces.Take(string(p.key.ID[:]), rate, 1, 0, now); !ok {
 		return Exchanged{}, &ExchangeBusyError{Limit: true, After: wait}
 	}
-	return s.signed(ctx, workspace, claims, now)
+	x, err := s.signed(ctx, workspace, claims, now)
+	if err == nil {
+		s.uses.record(workspace, now, p.used()...)
+	}
+	return x, err
 }
 
 func (s *Service) signed(ctx context.Context, workspace string, claims *jwks.Claims, now time.Time) (Exchanged, error) {
@@ -168,7 +172,7 @@ func (s *Service) accessClaims(ctx context.Context, p *presentedKey, r *Exchange
 	if err != nil {
 		return nil, err
 	}
-	if actor != nil {
+	if p.actor = actor; actor != nil {
 		if due := actor.DueAt(); end.IsZero() || !due.IsZero() && due.Before(end) {
 			end = due
 		}

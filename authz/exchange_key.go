@@ -61,6 +61,15 @@ type presentedKey struct {
 	key    store.Key
 	policy store.Policy
 	extra  jsontext.Value // the custom claims that it was issued with
+	actor  *store.Key     // of an exchange; nil: none
+}
+
+// used returns the keys that an exchange uses.
+func (p *presentedKey) used() []*store.Key {
+	if p.actor == nil {
+		return []*store.Key{&p.key}
+	}
+	return []*store.Key{&p.key, p.actor}
 }
 
 // presented returns the record of a key that is not revoked, suspended or expired. Errors: errNotKey, ErrNoExchange.

@@ -108,6 +108,7 @@ func (s *Service) introspected(ctx context.Context, workspace string, claims *jw
 	if claims.HasParent() && !s.Now().Before(found.ExpiresAt()) {
 		return nil, nil
 	}
+	s.uses.record(workspace, s.Now(), &found.Key) // the caller received the token
 	return found, nil
 }
 

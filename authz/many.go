@@ -140,7 +140,7 @@ func (s *Service) each(ctx context.Context, sel Selection, keys []store.Key, do 
 			if err != nil {
 				return done, err
 			}
-			if now.LastUsedAt.After(k.LastUsedAt) {
+			if now.LastUsedAt.After(k.LastUsedAt) || s.uses.has(&k) {
 				continue
 			}
 		}
@@ -169,7 +169,10 @@ func (s *Service) selected(ctx context.Context, line *reads, workspace string, s
 		Live: true, Now: s.Now(), Limit: MaxAtOnce + 2,
 	}
 	if sel.UnusedFor > 0 {
-		if f.UnusedSince, err = unusedSince(w.Usage, f.Now, sel.UnusedFor); err != nil {
+		if f.UnusedSince, err = unusedSince(w.Usage, f.Now, sel.UnusedFor); err == nil {
+			err = s.storeUses(ctx, workspace)
+		}
+		if err != nil {
 			return nil, uuid.Nil, err
 		}
 	}

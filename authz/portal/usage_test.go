@@ -65,7 +65,15 @@ func TestLastUsed(t *testing.T) {
 	owner.get(keyPath(old) + "?lang=de").want(200).has("Zuletzt verwendet Keine Nutzung erfasst seit dem 5. März 2026")
 	// Reports of another workspace have no effect.
 	theirs := s.issue("other", authz.IssueRequest{Owner: "cust_1"})
-	s.owner("other", "cust_1").get("/portal/other/keys/" + theirs.ID.String()).want(200).hasNot("Last used")
+	holder, path := s.owner("other", "cust_1"), "/portal/other/keys/"+theirs.ID.String()
+	holder.get(path).want(200).hasNot("Last used")
+	// The server saw an exchange, but nothing is known about other keys.
+	exchanged := []store.Use{{KID: theirs.KID, At: s.clock()}}
+	_, err := s.store.RecordUsage(t.Context(), "other", exchanged, store.Report{At: s.clock(), Partial: true})
+	check(t, err)
+	holder.get(path).want(200).has("Last used less than a minute ago")
+	unseen := s.issue("other", authz.IssueRequest{Owner: "cust_1"})
+	holder.get("/portal/other/keys/" + unseen.ID.String()).want(200).hasNot("Last used")
 }
 
 func TestRevokeUnused(t *testing.T) {

@@ -243,6 +243,7 @@ func (r *running) background(ctx context.Context) (stop func()) {
 	})
 	work.Go(func() { r.service.Reap(ctx, authz.ReapOptions{Log: r.log, Metrics: r.metrics}) })
 	work.Go(func() { r.service.RunExchange(ctx, authz.ShiftOptions{Length: r.shift, Log: r.log}) })
+	work.Go(func() { r.service.RunUses(ctx, 0, r.log) })
 	hooks := webhook.New(webhook.Options{HTTP: r.calls, UserAgent: "burnkey/" + version, Secret: r.webhook})
 	work.Go(func() {
 		notice.Run(ctx, notice.Options{Store: r.store, Sender: hooks, Now: r.service.Now, Log: r.log, Metrics: r.metrics})
