@@ -31,6 +31,7 @@ func (v *visit) fault(field, key string, pairs ...any) faults {
 var formFields = map[string]string{
 	"owner": "owner", "name": "name", "scopes": "scopes", "expires_in": "expiry", "never_expires": "expiry", "grace": "grace",
 	"suspended_reason": "reason", "expires_at": "expiry", "allowed_ips": "addresses", "plan": "plan", "reason": "reason", "answer": "answer",
+	"parent": "parent", "audience": "parent", // the parent's audience
 	"description": "description", "limits": "limits", "signed": "signed",
 	"policy.scopes": "scopes", "policy.default_expires_in": "default", "policy.max_expires_in": "max",
 	"policy.keys_per_owner": "perowner", "policy.default_audience": "audience",

@@ -31,6 +31,7 @@ func routes() []route {
 		{method: "GET", path: in("/keys")},
 		{method: "GET", path: in("/keys?q=a&status=active")},
 		{method: "GET", path: in("/keys/new")},
+		{method: "GET", path: in("/keys/new?parent={id}"), ofKey: true},
 		{method: "GET", path: in("/history")},
 		{method: "POST", path: in("/keys"), form: good},
 		{method: "GET", path: in("/keys/{id}"), ofKey: true},

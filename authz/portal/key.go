@@ -22,6 +22,7 @@ type keyPage struct {
 	UsableAfter int // seconds
 	keyAttributes
 	keyRequests
+	family
 
 	Claims, Metadata excerpt // for operators
 	ownKey                   // for owners
@@ -83,7 +84,10 @@ func (v *visit) keyPage(k store.Key) (p *keyPage, err error) {
 	if p.New, err = v.related(k.RotatedTo); err != nil {
 		return nil, err
 	}
-	if p.keyAttributes, err = v.attributesOf(&p.Key); err != nil {
+	if p.family, err = v.familyOf(&k); err != nil {
+		return nil, err
+	}
+	if p.keyAttributes, err = v.attributesOf(&p.Key, p.Parent); err != nil {
 		return nil, err
 	}
 	if p.keyRequests, err = v.requestsFor(&p.Key); err != nil {
@@ -106,7 +110,7 @@ func (v *visit) ownKey(p *keyPage, k store.Key) ownKey {
 	switch store.Status(p.Key.State) {
 	case store.Active:
 		own.TooWide = !v.mayHave(k.Scopes)
-		own.CanRotate, own.CanRevoke = !own.TooWide, true
+		own.CanRotate, own.CanRevoke = !own.TooWide && p.Parent == nil, true
 		if k.ExpiresAt.IsZero() && !authz.MayNeverExpire(v.page()) {
 			own.Ends = time.Duration(v.defaultLife()) * time.Second
 		}

@@ -44,11 +44,12 @@ type scopeChoice struct {
 }
 
 // attributesOf returns the attributes of a key as its page shows them.
-func (v *visit) attributesOf(k *shownKey) (a keyAttributes, err error) {
+func (v *visit) attributesOf(k, parent *shownKey) (a keyAttributes, err error) {
 	a = keyAttributes{
-		Held: authz.EnforcedBy(&k.Key), Reason: v.typedIn("pause", "reason", ""), Expiry: v.expiryForm(k), Scopes: v.scopesForm(k),
-		Ceiling: v.ceiling(&k.Key),
+		Held: authz.EnforcedBy(&k.Key), Reason: v.typedIn("pause", "reason", ""), Ceiling: v.ceiling(&k.Key),
 	}
+	within := v.boundsOf(&k.Key, parent)
+	a.Expiry, a.Scopes = v.expiryForm(k, within), v.scopesForm(k, within)
 	if k.Signed != nil {
 		a.Signed = *k.Signed
 	}
@@ -73,15 +74,11 @@ func (v *visit) ceiling(k *store.Key) store.Ceiling {
 	return k.Ceiling
 }
 
-func (v *visit) expiryForm(k *shownKey) expiryForm {
-	most, last := v.ceiling(&k.Key), v.lastDay()
-	if !most.AllowsExpiry(last) {
-		last = most.ExpiresAt.UTC()
-	}
+func (v *visit) expiryForm(k *shownKey, within bounds) expiryForm {
 	f := expiryForm{
-		First: v.now().UTC().Format(time.DateOnly), Last: last.Format(time.DateOnly),
-		Never:  (authz.MayNeverExpire(v.page()) || k.ExpiresAt.IsZero()) && most.AllowsExpiry(time.Time{}),
-		Signed: k.Signed != nil && !k.Signed.ExpiresAt.Equal(k.ExpiresAt) && most.AllowsExpiry(k.Signed.ExpiresAt),
+		First: v.now().UTC().Format(time.DateOnly), Last: within.last(v.lastDay()).Format(time.DateOnly),
+		Never:  (authz.MayNeverExpire(v.page()) || k.ExpiresAt.IsZero()) && within.allowExpiry(time.Time{}),
+		Signed: k.Signed != nil && !k.Signed.ExpiresAt.Equal(k.ExpiresAt) && within.allowExpiry(k.Signed.ExpiresAt),
 	}
 	f.Everywhere = k.Signed == nil && k.Digest == nil && k.ExpiresAt.IsZero() || k.Signed != nil && k.Signed.ExpiresAt.IsZero()
 	choice, date := expiryDate, k.ExpiresAt.UTC().Format(time.DateOnly)
@@ -93,7 +90,7 @@ func (v *visit) expiryForm(k *shownKey) expiryForm {
 }
 
 // scopesForm returns the scopes on offer and those that the key has.
-func (v *visit) scopesForm(k *shownKey) scopesForm {
+func (v *visit) scopesForm(k *shownKey, within bounds) scopesForm {
 	f := scopesForm{
 		Any:  isOperator(&v.session) && len(v.workspace.Policy.Scopes) == 0,
 		Text: v.typedIn("scopes", "scopes", strings.Join(k.Scopes, " ")),
@@ -105,9 +102,8 @@ func (v *visit) scopesForm(k *shownKey) scopesForm {
 	add := func(scope store.OfferedScope, offered bool) {
 		f.Choices = append(f.Choices, scopeChoice{scope, slices.Contains(ticked, scope.Name), offered})
 	}
-	most := v.ceiling(&k.Key)
 	offered := slices.DeleteFunc(authz.ScopesOffered(&v.workspace, &v.session), func(o store.OfferedScope) bool {
-		return !most.AllowsScopes(o.Name)
+		return !within.allowScope(o.Name)
 	})
 	for _, scope := range offered {
 		add(scope, true)

@@ -27,20 +27,21 @@ func (v *visit) changeKey(what string, read func(*authz.KeyPatch) faults) error 
 	if bad := read(&p); len(bad) > 0 {
 		return v.keyAgain(http.StatusUnprocessableEntity, k, "", bad)
 	}
-	toCeiling(&p, &k)
+	if p.ExpiresAt != nil {
+		parent, err := v.related(k.Parent)
+		if err != nil {
+			return err
+		}
+		*p.ExpiresAt = v.boundsOf(&k, parent).toBound(*p.ExpiresAt)
+	}
 	changed, err := v.service.UpdateKey(v.context(), v.workspace.ID, k.ID, p)
 	if err != nil {
 		return v.notChanged(k, err)
 	}
-	return v.finish(changed, what)
-}
-
-// toCeiling sets an owner's expiry on the day of the ceiling to the ceiling, since the form has days only.
-func toCeiling(p *authz.KeyPatch, k *store.Key) {
-	most := k.Ceiling.ExpiresAt.UTC()
-	if p.Session != nil && p.ExpiresAt != nil && most.Format(time.DateOnly) == p.ExpiresAt.Format(time.DateOnly) {
-		p.ExpiresAt = &most
+	if p.Enabled != nil && *p.Enabled && !changed.SuspendedAt.IsZero() { // its parent is suspended
+		return toKey(v)
 	}
+	return v.finish(changed, what)
 }
 
 // notChanged shows the key's page again if the person can correct the error.
@@ -57,7 +58,9 @@ func (v *visit) notChanged(k store.Key, err error) error {
 
 // isMeanwhile reports whether the key has changed since its form was shown, so that it no longer has this form.
 func isMeanwhile(f authz.FieldError) bool {
-	return f.Code == authz.RuleSuspendedByProducer.Code || f.Code == authz.RuleNotSuspended.Code
+	return slices.Contains([]string{
+		authz.RuleSuspendedByProducer.Code, authz.RuleSuspendedByParent.Code, authz.RuleNotSuspended.Code,
+	}, f.Code)
 }
 
 func renameKey(v *visit) error {
@@ -90,11 +93,13 @@ func resumeKey(v *visit) error {
 func changeAddresses(v *visit) error {
 	return v.changeKey("addresses", func(p *authz.KeyPatch) (bad faults) {
 		typed := v.tokenless(v.r.PostForm, "addresses", "addresses", &bad)
-		list := strings.Fields(strings.ReplaceAll(typed, ",", " "))
+		list := addressesIn(typed)
 		p.AllowedIPs = &list
 		return bad
 	})
 }
+
+func addressesIn(text string) []string { return strings.Fields(strings.ReplaceAll(text, ",", " ")) }
 
 // expirySigned is the choice of the expiry that the token has.
 const expirySigned = "signed"

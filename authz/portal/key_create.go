@@ -14,24 +14,29 @@ import (
 
 // The field expiry contains a number of seconds or one of these values.
 const (
-	expiryDate  = "date"
-	expiryNever = "never"
+	expiryDate   = "date"
+	expiryNever  = "never"
+	expiryParent = "parent" // when the parent does
 )
 
 // createForm has the typed values and the available choices.
 type createForm struct {
-	Owner  string // typed by an operator
-	Name   string
-	Scopes []string
-	Expiry string
-	Date   string // yyyy-mm-dd
-	Once   string // see once
+	Owner     string // typed by an operator, or the parent's
+	Name      string
+	Scopes    []string
+	Expiry    string
+	Date      string // yyyy-mm-dd
+	Addresses string // of a key that has a parent
+	Once      string // see once
 
 	Offered     []store.OfferedScope
 	Presets     []time.Duration
 	Never       bool   // a key may never expire
+	Together    bool   // the key may expire when its parent does
 	First, Last string // bounds of Date
 	Full        int    // see full
+
+	Parent *shownKey // the new key will be under it; nil: no parent
 }
 
 // Has reports whether a scope is ticked.
@@ -45,39 +50,63 @@ func (p *view) Seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 func newKey(v *visit) error {
 	v.remember()
-	f := v.emptyForm()
-	texts, err := typed(v.r.URL.Query(), "owner")
+	texts, err := typed(v.r.URL.Query(), "owner", "parent")
 	if err != nil {
 		return err
 	}
-	if f.Owner = texts[0]; !isOperator(&v.session) {
-		f.Full, err = v.full()
-	}
+	f, err := v.emptyForm(texts[0], texts[1])
 	if err != nil {
 		return err
+	}
+	if f.Parent != nil && !f.Parent.CanHaveChildren(f.Owner, v.now()) {
+		return v.changedMeanwhile(f.Parent.Key)
+	}
+	if !isOperator(&v.session) {
+		if f.Full, err = v.full(); err != nil {
+			return err
+		}
 	}
 	f.Expiry, f.Once = strconv.FormatInt(v.defaultLife(), 10), newOnce()
-	return v.render(http.StatusOK, "new", "new.title", f)
+	if !slices.Contains(f.Presets, time.Duration(v.defaultLife())*time.Second) {
+		f.Expiry = expiryParent
+	}
+	return v.showForm(http.StatusOK, f)
 }
 
-func (v *visit) emptyForm() *createForm {
+func (v *visit) showForm(status int, f *createForm, bad ...fault) error {
+	return v.render(status, "new", "new.title", f, bad...)
+}
+
+// emptyForm returns the form for a key of an owner or, unless parent is empty, for a key under the key with this id.
+func (v *visit) emptyForm(owner, parent string) (*createForm, error) {
 	f := &createForm{
+		Owner: owner,
 		Never: authz.MayNeverExpire(v.page()), Offered: authz.ScopesOffered(&v.workspace, &v.session),
 		Presets: v.presets(),
 	}
 	f.First, f.Last = v.now().UTC().Format(time.DateOnly), v.lastDay().Format(time.DateOnly)
-	return f
+	if parent == "" {
+		return f, nil
+	}
+	k, err := v.keyOf(parent)
+	if err == nil {
+		shown := v.show(k)
+		v.putUnder(f, &shown)
+	}
+	return f, err
 }
 
 func createKey(v *visit) error {
-	f := v.emptyForm()
 	given := v.r.PostForm
-	f.Name, f.Owner = strings.TrimSpace(given.Get("name")), strings.TrimSpace(given.Get("owner"))
+	f, err := v.emptyForm(strings.TrimSpace(given.Get("owner")), given.Get("parent"))
+	if err != nil {
+		return err
+	}
+	f.Name, f.Once = strings.TrimSpace(given.Get("name")), given.Get("once")
 	f.Scopes, f.Expiry, f.Date = given["scopes"], given.Get("expiry"), given.Get("date")
-	f.Once = given.Get("once")
 	r, bad := v.request(f)
 	if len(bad) > 0 {
-		return v.render(http.StatusUnprocessableEntity, "new", "new.title", f, bad...)
+		return v.showForm(http.StatusUnprocessableEntity, f, bad...)
 	}
 	issued, err := v.service.Issue(v.context(), v.workspace.ID, r)
 	if err != nil {
@@ -91,13 +120,13 @@ func (v *visit) notCreated(f *createForm, err error) error {
 	var input authz.InputError
 	switch {
 	case errors.As(err, &input):
-		return v.render(http.StatusUnprocessableEntity, "new", "new.title", f, v.faultsOf(input)...)
+		return v.showForm(http.StatusUnprocessableEntity, f, v.faultsOf(input)...)
 	case errors.Is(err, authz.ErrTooMany):
 		text := v.language.Count("fault.many", v.workspace.Policy.KeysPerOwner)
-		return v.render(http.StatusConflict, "new", "new.title", f, faults{{"", text}}...)
+		return v.showForm(http.StatusConflict, f, faults{{"", text}}...)
 	case errors.Is(err, authz.ErrBusy):
 		v.retryAfter(authz.RetryAfter(err))
-		return v.render(http.StatusServiceUnavailable, "new", "new.title", f, v.fault("", "fault.busy")...)
+		return v.showForm(http.StatusServiceUnavailable, f, v.fault("", "fault.busy")...)
 	}
 	return err
 }
@@ -112,6 +141,11 @@ func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
 		if f.Owner == "" {
 			wrong("owner", "fault.owner")
 		}
+	}
+	if f.Parent != nil {
+		r.Parent = f.Parent.ID
+		f.Addresses = v.tokenless(v.r.PostForm, "addresses", "addresses", &bad)
+		r.AllowedIPs = addressesIn(f.Addresses)
 	}
 	if f.Name == "" {
 		wrong("name", "fault.name.empty")
@@ -130,6 +164,11 @@ func (v *visit) expiry(f *createForm, r *authz.IssueRequest) string {
 	switch f.Expiry {
 	case expiryNever:
 		r.NeverExpires = true
+	case expiryParent:
+		if f.Parent == nil || f.Parent.ExpiresAt.IsZero() {
+			return "fault.expiry"
+		}
+		r.Until = f.Parent.ExpiresAt
 	case expiryDate:
 		date, err := time.Parse(time.DateOnly, f.Date)
 		if err != nil {
@@ -145,6 +184,9 @@ func (v *visit) expiry(f *createForm, r *authz.IssueRequest) string {
 			return "fault.expiry"
 		}
 		r.ExpiresIn = &seconds
+	}
+	if f.Parent != nil && v.outlives(f.Parent, r) {
+		return "fault.expires_at.beyond_parent"
 	}
 	return ""
 }

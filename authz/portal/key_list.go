@@ -89,8 +89,9 @@ type keyList struct {
 	Some                 bool // some of Keys can be revoked
 	pages
 
-	Expiring []shownKey // of an owner
-	Full     int        // of an owner; see full
+	Expiring []shownKey              // of an owner
+	Full     int                     // of an owner; see full
+	Parents  map[uuid.UUID]*shownKey // of an owner's keys
 }
 
 // Filtered reports whether a filter may hide some keys.
@@ -105,6 +106,9 @@ func listKeys(v *visit) error {
 	}
 	err := v.readKeys(l, v.session.Owner)
 	if err != nil {
+		return err
+	}
+	if err := v.readParents(l); err != nil {
 		return err
 	}
 	if l.Full, err = v.full(); err != nil {
@@ -159,10 +163,14 @@ func (v *visit) expiring() (soon []shownKey, err error) {
 	return soon, err
 }
 
-// newest calls look for the owner's newest keys with a status (empty: any), the latest first. The store
-// limits a list's size in bytes, so several lists may be necessary.
+// newest calls look for the owner's newest keys with a status (empty: any), the latest first.
 func (v *visit) newest(status store.Status, look func(store.Key)) error {
-	f := store.Filter{Owner: v.session.Owner, Status: status, Limit: lookedAt}
+	return v.each(store.Filter{Owner: v.session.Owner, Status: status, Limit: lookedAt}, look)
+}
+
+// each calls look for the keys that a filter selects, up to its limit, the latest first. The store limits a list's size
+// in bytes, so several lists may be necessary.
+func (v *visit) each(f store.Filter, look func(store.Key)) error {
 	for f.Limit > 0 {
 		keys, next, err := v.service.Keys(v.context(), v.workspace.ID, f)
 		if err != nil {

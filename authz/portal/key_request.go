@@ -50,13 +50,17 @@ func (v *visit) requestsFor(k *shownKey) (r keyRequests, err error) {
 	return r, nil
 }
 
-// CanAskPlan reports whether the owner of a key can request another plan than the key has.
+// CanAskPlan reports whether the owner of a key can request another plan than the key has. A key under a parent has that of
+// the parent.
 func (p *keyPage) CanAskPlan() bool {
-	return !p.isAsked(store.RequestPlan) && slices.ContainsFunc(p.Plans, func(l store.LimitSet) bool { return l.Name != p.Key.Plan })
+	return !p.Key.HasParent() && !p.isAsked(store.RequestPlan) &&
+		slices.ContainsFunc(p.Plans, func(l store.LimitSet) bool { return l.Name != p.Key.Plan })
 }
 
 // CanAskScopes reports whether the owner of a key can request scopes.
-func (p *keyPage) CanAskScopes() bool { return len(p.Wanted) > 0 && !p.isAsked(store.RequestScopes) }
+func (p *keyPage) CanAskScopes() bool {
+	return !p.Key.HasParent() && len(p.Wanted) > 0 && !p.isAsked(store.RequestScopes)
+}
 
 // isAsked reports whether there is an open request of a kind. Older ones than those shown can't be open, unless
 // many of the other kind were decided meanwhile; authz refuses a second one.

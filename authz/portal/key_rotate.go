@@ -22,6 +22,8 @@ func rotateKey(v *visit) error {
 	grace, ok := graceOf(v.r.PostForm.Get("grace"))
 	once := v.r.PostForm.Get("once")
 	switch {
+	case k.Parent != uuid.Nil:
+		return v.keyAgain(http.StatusConflict, k, "", v.fault("", "rotate.child"))
 	case !v.mayHave(k.Scopes):
 		return v.keyAgain(http.StatusForbidden, k, "", v.fault("", "rotate.wide"))
 	case !ok || !isOnce(once):

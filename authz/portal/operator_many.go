@@ -53,6 +53,11 @@ func (p *manyPage) Revokes() bool { return p.Do == doRevoke }
 // Takes reports whether the action has a value.
 func (p *manyPage) Takes() bool { return slices.Contains([]string{doPlan, doScopes, doExpiry}, p.Do) }
 
+// TakesAlong reports whether the action also ends or pauses keys under the listed ones.
+func (p *manyPage) TakesAlong() bool {
+	return (p.Do == doRevoke || p.Do == doPause) && slices.ContainsFunc(p.Keys, func(k shownKey) bool { return k.Delegates })
+}
+
 // IDs returns the ids of the listed keys. Only these are changed, even if the selection later matches others.
 func (p *manyPage) IDs() string {
 	ids := make([]string, len(p.Keys))

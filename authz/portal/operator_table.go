@@ -17,7 +17,7 @@ const expiringSoon = "expiring"
 
 var (
 	tableSizes   = []int{25, 50, 100}
-	tableColumns = []string{"status", "owner", "created", "expires", "used", "plan", "scopes", "id"}
+	tableColumns = []string{"status", "owner", "created", "expires", "used", "plan", "scopes", "parent", "id"}
 	usualColumns = []string{"status", "owner", "created", "expires", "used", "plan"}
 )
 
