@@ -65,30 +65,17 @@ type KeyLimit struct {
 	Known bool
 }
 
-// LimitsOfToken returns the limits of a token's key, or of its parent, if the token is valid for a client at the address
-// `from`. The token can have any prefix or none. The zero address: it is unknown. Errors: ErrNotFound: no such workspace.
-// ErrUnauthenticated: the token is not valid, or its key is suspended, revoked or expired. *BudgetError. ErrForbidden: the
-// key can't be used from there. *CrowdedError.
+// LimitsOfToken returns the limits of a token's key, or of its parent, or of an imported key, if it is valid for a client at
+// the address `from`. A token can have any prefix or none. The zero address: it is unknown. Errors: ErrNotFound: no such
+// workspace. ErrUnauthenticated: the token is not valid, or its key is suspended, revoked or expired. *BudgetError.
+// ErrForbidden: the key can't be used from there. *CrowdedError.
 func (s *Service) LimitsOfToken(ctx context.Context, workspace string, token jwks.Token, from netip.Addr) (KeyLimits, error) {
 	defer spans.Start(&ctx, "authz.limits_of_token", nil)()
-	asker := store.By(ctx, store.Actor{Kind: store.ActorToken, From: from.String()})
-	claims, no, err := s.examine(asker, workspace, token)
-	switch {
-	case err != nil:
-		return KeyLimits{}, err
-	case errors.Is(no, ErrNotFound):
-		return KeyLimits{}, no
-	case no != nil:
-		return KeyLimits{}, fmt.Errorf("%w: %w", ErrUnauthenticated, no)
-	}
-	if claims.HasParent() && !s.Now().Before(claims.ExpiresAt()) { // a key's end is in its record
-		return KeyLimits{}, fmt.Errorf("%w: %w", ErrUnauthenticated, jwks.ErrExpired)
-	}
-	id, err := uuid.Parse(claims.RecordID())
+	id, err := s.held(store.By(ctx, store.Actor{Kind: store.ActorToken, From: from.String()}), workspace, token)
 	if err != nil {
-		return KeyLimits{}, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+		return KeyLimits{}, err
 	}
-	ctx = context.WithValue(ctx, accountKey{}, account{"token " + claims.RecordID(), holderBudget})
+	ctx = context.WithValue(ctx, accountKey{}, account{"token " + id.String(), holderBudget})
 	if err := s.spend(ctx, 1); err != nil {
 		return KeyLimits{}, err
 	}
@@ -108,6 +95,32 @@ func (s *Service) LimitsOfToken(ctx context.Context, workspace string, token jwk
 		return err
 	})
 	return l, err
+}
+
+// held returns the id of the key, or the parent, of a token that is valid as far as can be said without the record; or of an
+// imported key. Errors: those of LimitsOfToken.
+func (s *Service) held(ctx context.Context, workspace string, token jwks.Token) (id uuid.UUID, err error) {
+	claims, no, err := s.examine(ctx, workspace, token)
+	switch {
+	case err != nil:
+		return id, err
+	case errors.Is(no, ErrNotFound):
+		return id, no
+	case errors.Is(no, jwks.ErrMalformed):
+		k, err := s.importedUnproved(ctx, workspace, token)
+		if errors.Is(err, ErrNotFound) {
+			return id, fmt.Errorf("%w: %w", ErrUnauthenticated, no)
+		}
+		return k.ID, err
+	case no != nil:
+		return id, fmt.Errorf("%w: %w", ErrUnauthenticated, no)
+	case claims.HasParent() && !s.Now().Before(claims.ExpiresAt()): // a key's end is in its record
+		return id, fmt.Errorf("%w: %w", ErrUnauthenticated, jwks.ErrExpired)
+	}
+	if id, err = uuid.Parse(claims.RecordID()); err != nil {
+		return id, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+	}
+	return id, nil
 }
 
 // KeyLimits returns the limits of a key: its own, its plan's and its owner's.

@@ -61,11 +61,7 @@ func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.
 
 // revokeImported revokes the imported key with this text, if there is one.
 func (s *Service) revokeImported(ctx context.Context, workspace string, secret jwks.Token) (revoked bool, err error) {
-	var k store.Key
-	err = s.unproved(ctx, workspace, func() (err error) {
-		k, err = s.importedKey(ctx, workspace, secret)
-		return err
-	})
+	k, err := s.importedUnproved(ctx, workspace, secret)
 	if errors.Is(err, ErrNotFound) {
 		return false, s.known(ctx, workspace)
 	}
@@ -73,6 +69,15 @@ func (s *Service) revokeImported(ctx context.Context, workspace string, secret j
 		return false, err
 	}
 	return s.revokeHeld(ctx, workspace, k.ID)
+}
+
+// importedUnproved calls importedKey for a caller who has not proved to hold a key. Errors: those of importedKey, *CrowdedError.
+func (s *Service) importedUnproved(ctx context.Context, workspace string, secret jwks.Token) (k store.Key, err error) {
+	err = s.unproved(ctx, workspace, func() error {
+		k, err = s.importedKey(ctx, workspace, secret)
+		return err
+	})
+	return k, err
 }
 
 // unproved reads for a caller who has not proved to hold a key. Such callers take turns by address.

@@ -40,6 +40,10 @@ func TestUnprovedCallersTakeTurns(t *testing.T) {
 			_, err := s.LimitsOfToken(ctx, "acme", jwks.Token(unknown), netip.MustParseAddr(address))
 			return err
 		}},
+		"limits of an imported key": {"KeyByDigest", func(ctx context.Context) error {
+			_, err := s.LimitsOfToken(ctx, "acme", "unknown", netip.MustParseAddr(address))
+			return err
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var in, most, turnedAway atomic.Int64

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // The holder of a token sees the limits of its key, and what a gateway reported as left.
@@ -75,6 +77,40 @@ func TestTokenLimits(t *testing.T) {
 	s.do("GET", path, nil, as(key.token)).want(200)
 	s.do("DELETE", keysPath+"/"+key.id, nil).want(200)
 	s.do("GET", path, nil, as(key.token)).want(401)
+}
+
+// The holder of an imported key sees the same.
+func TestLimitsOfAnImportedKey(t *testing.T) {
+	s := newServer(t)
+	const secret, path = "q1+w2/e3.r4-t5_y6=", issuer + "/limits"
+	s.do("POST", plansPath, `{"name":"gold","limits":`+burstRules+`}`).want(201)
+	got := s.imports(importsPath, fmt.Sprintf(`{"digest":"%s","owner":"x","plan":"gold"}`, jwks.SHA256Digest(secret)))
+	id := got.Results[0].ID
+	kid := s.do("GET", keysPath+"/"+id, nil).want(200).text("kid")
+	at := time.Now().UTC().Format(time.RFC3339Nano)
+	report := fmt.Sprintf(`{"complete":true,"keys":[{"kid":%q,"last_used_at":%[2]q,"limits":[
+		{"on":"plan","name":"burst","requests":100,"seconds":60,"remaining":7,"reset_at":%[2]q}]}]}`, kid, at)
+	s.do("POST", "/v1/workspaces/acme/usage", report, as(s.manager("", "gateway"))).want(200)
+	a := s.do("GET", path, nil, as(secret)).want(200)
+	wantSubset(t, a.object(), `{"key_id":"`+id+`","plan":"gold","limits":[{"on":"plan","name":"burst","requests":100,"seconds":60}]}`)
+	if a.object()["reported_at"] == nil {
+		t.Errorf("nothing is reported: %s", a.body)
+	}
+	const realm = `Bearer realm="burnkey"`
+	s.refusesHolder(t, path, as(secret+"x"), 401, "invalid_key", realm+`, error="invalid_token"`)
+	s.refusesHolder(t, path, as(jwks.SHA256Digest(secret).String()), 401, "invalid_key", realm+`, error="invalid_token"`)
+	s.do("GET", "/v1/auth/oauth/other/limits", nil, as(secret)).want(401)
+	s.do("GET", "/v1/auth/oauth/none/limits", nil, as(secret)).want(404)
+	s.do("PATCH", keysPath+"/"+id, `{"allowed_ips":["192.0.2.1"]}`).want(200)
+	s.refusesHolder(t, path, as(secret), 403, "forbidden", realm)
+	s.do("PATCH", keysPath+"/"+id, `{"allowed_ips":[],"enabled":false}`).want(200)
+	s.do("GET", path, nil, as(secret)).want(401)
+	s.do("PATCH", keysPath+"/"+id, `{"enabled":true}`).want(200)
+	for a := s.do("GET", path, nil, as(secret)); a.status != 429; a = s.do("GET", path, nil, as(secret)) {
+		a.want(200)
+	}
+	s.do("DELETE", keysPath+"/"+id, nil).want(200)
+	s.do("GET", path, nil, as(secret+"x")).want(401)
 }
 
 // refusesHolder expects a problem that speaks of an API key, not of a management key, and the challenge.

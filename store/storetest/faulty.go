@@ -174,6 +174,10 @@ func (f *Faulty) KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (
 	return through(ctx, f, "KeyByKID", func() (store.Key, error) { return f.Store.KeyByKID(ctx, workspace, kid) })
 }
 
+func (f *Faulty) KeyByDigest(ctx context.Context, d jwks.Digest) (store.Key, error) {
+	return through(ctx, f, "KeyByDigest", func() (store.Key, error) { return f.Store.KeyByDigest(ctx, d) })
+}
+
 func (f *Faulty) KeyByIdempotencyKey(ctx context.Context, workspace, key string) (store.Key, error) {
 	return through(ctx, f, "KeyByIdempotencyKey", func() (store.Key, error) { return f.Store.KeyByIdempotencyKey(ctx, workspace, key) })
 }
