@@ -11,11 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/burnkey/burnkey/authz/sign/shift"
 	"github.com/burnkey/burnkey/jwks"
-	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
 // mustExchange turns a workspace's exchange on.
@@ -59,77 +57,11 @@ func (c *client) exchanged(t testing.TB, k key) (access string) {
 	return access
 }
 
-// TestE2EExchange runs two servers with one PostgreSQL, and kills one. The access tokens of both are valid at an Envoy, which
-// knows the JWKS only, and at the gateway service, which refuses them as soon as their key is revoked.
-func TestE2EExchange(t *testing.T) {
-	t.Parallel()
-	pg := pgtest.Start(t, nil)
-	servers := startSeveral(t, 2, pg.Database(t))
-	admin := servers[0].admin()
-	admin.mustCreate(t, "acme")
-	admin.mustExchange(t, "acme")
-	g := startGateway(t, servers[0], "acme")
-	d := newDoor(t, servers[0].url, "--workspace", "acme")
-	d.start()
-	d.ready()
-	k := admin.mustIssue(t, "acme")
-	tokens := []string{admin.exchanged(t, k), admin.as(servers[1]).exchanged(t, k)}
-	servers[1].kill()
-	for i, token := range tokens {
-		d.until(token, http.StatusOK)
-		g.until(t, time.Now(), http.StatusOK, token, cacheTime+slack)
-		t.Logf("server %d: %d bytes", i, len(token))
-	}
-	if a, b := kid(t, tokens[0]), kid(t, tokens[1]); a == b || !servers[0].publishes(key{Workspace: "acme", KID: b}) {
-		t.Errorf("kids %s and %s", a, b)
-	}
-	check(t, d.ends(t, admin, 8))
-
-	admin.mustRevoke(t, k)
-	if _, code, err := admin.exchange("acme", k.Token); code != http.StatusUnauthorized {
-		t.Errorf("a revoked key is exchanged: %d, %v", code, err)
-	}
-	for _, token := range tokens {
-		d.until(token, http.StatusUnauthorized)
-	}
-	g.until(t, time.Now(), http.StatusUnauthorized, k.Token, cacheTime+slack)
-	if code := g.get(t, tokens[0]); code != http.StatusOK {
-		t.Errorf("an Envoy that knows the JWKS only answers %d before the access token expires", code)
-	}
-}
-
 func kid(t testing.TB, token string) string {
 	t.Helper()
 	kid, err := jwks.KIDOf(token)
 	check(t, err)
 	return kid.String()
-}
-
-// ends revokes keys, and logs when the gateway refused their access tokens.
-func (d *door) ends(t *testing.T, admin *client, n int) error {
-	var took spread
-	for range n {
-		k := admin.mustIssue(t, "acme")
-		access := admin.exchanged(t, k)
-		d.until(access, http.StatusOK)
-		admin.mustRevoke(t, k)
-		start := time.Now()
-		for {
-			code, err := d.ask(access)
-			if err != nil {
-				return err
-			}
-			if code == http.StatusUnauthorized {
-				break
-			}
-			if time.Since(start) > patience {
-				return fmt.Errorf("%d after a revocation", code)
-			}
-		}
-		took = append(took, time.Since(start))
-	}
-	t.Logf("the gateway refused access tokens after the revocation of their key was answered, %s", took)
-	return nil
 }
 
 // signing returns the server's signing processes.

@@ -18,9 +18,12 @@ func startSeveral(t testing.TB, n int, database string, flags ...string) []*serv
 	t.Helper()
 	servers := make([]*server, n)
 	for i := range servers {
-		servers[i] = newServer(t, append([]string{"--database", database}, flags...)...)
+		own := []string{"--database", database}
 		if i > 0 {
-			servers[i].flags = append(servers[i].flags, "--public-url", servers[0].url)
+			own = append(own, "--public-url", servers[0].url)
+		}
+		servers[i] = newServer(t, append(own, flags...)...)
+		if i > 0 {
 			servers[i].keyFile = servers[0].keyFile
 		}
 		servers[i].start()
