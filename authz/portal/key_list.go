@@ -151,11 +151,11 @@ func sought(text string) string {
 	return text
 }
 
-// expiring returns those of the owner's newest keys that expire soon, sorted by expiry.
+// expiring returns those of the owner's newest keys that expire soon and can be rotated, sorted by expiry.
 func (v *visit) expiring() (soon []shownKey, err error) {
 	err = v.newest(store.Active, func(k store.Key) {
 		k.Claims, k.Metadata = nil, nil // large, and not shown
-		if shown := v.show(k); shown.Soon {
+		if shown := v.show(k); shown.Soon && !shown.HasParent() {
 			soon = append(soon, shown)
 		}
 	})

@@ -185,6 +185,12 @@ func TestParentsThatChangeMeanwhile(t *testing.T) {
 
 	short := int64(60)
 	brief := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Brief", ExpiresIn: &short})
+	p := v.get(newUnder(brief)).want(200).hasNot("7 days")
+	if !strings.Contains(p.body, `id="expiry" name="expiry" value="parent" checked`) {
+		t.Error("a fault of the expiry has no field, or none is chosen")
+	}
+	v.under(brief, "expiry", "parent").want(200)
+	v.get("/portal/acme/keys").want(200).has("1 key expires soon") // not the one under it, which can't be rotated
 	s.advance(time.Minute)
 	refused(v.under(brief, "expiry", "parent"), ended)
 
@@ -193,7 +199,7 @@ func TestParentsThatChangeMeanwhile(t *testing.T) {
 		s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Agent", Parent: second.ID})
 	}
 	refused(v.under(second), "has 100 keys under it")
-	p := v.get(keyPath(second)).want(200).has("100 keys under it are revoked with it.", "This key has 100 keys under it").
+	p = v.get(keyPath(second)).want(200).has("100 keys under it are revoked with it.", "This key has 100 keys under it").
 		hasNot("New key under this one")
 	if n := strings.Count(p.body, "Agent</bdi>"); n < store.MaxChildren {
 		t.Errorf("the page lists %d keys", n)
