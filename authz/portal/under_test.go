@@ -41,8 +41,9 @@ func withParent(t *testing.T, changes ...func(*authz.IssueRequest)) (*site, stor
 func TestTheLifeOfAKeyUnderAKey(t *testing.T) {
 	t.Parallel()
 	s, main := withParent(t)
+	s.plans("free", "pro")
 	v := s.owner("acme", "cust_1")
-	p := v.get(keyPath(main)).want(200).has("Keys under this key", "New key under this one").
+	p := v.get(keyPath(main)).want(200).has("Request a plan", "Keys under this key", "New key under this one").
 		hasNot("revoked with it", "paused with it", "Parent key")
 	if !strings.Contains(p.body, `href="`+newUnder(main)+`"`) {
 		t.Error("no link to the form")
