@@ -3,27 +3,47 @@ package authz
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
-// importedKey returns the record of an imported key that a caller holds, whatever its state. Errors: ErrNotFound, also for
-// a token of Burnkey and for a key of another workspace.
+// importedKey returns the record of an imported key that a caller holds, whatever its state. Of two records, it prefers one
+// that is published, as a gateway does. Errors: ErrNotFound, also for a token of Burnkey and for a key of another workspace.
 func (s *Service) importedKey(ctx context.Context, workspace string, secret jwks.Token) (store.Key, error) {
+	all, err := s.importedKeys(ctx, workspace, secret)
+	if err != nil {
+		return store.Key{}, err
+	}
+	return all[max(0, slices.IndexFunc(all, func(k store.Key) bool { return k.Published() }))], nil
+}
+
+// importedKeys returns all records of an imported key: it has two if it was imported with a pepper and without. Errors are
+// those of importedKey.
+func (s *Service) importedKeys(ctx context.Context, workspace string, secret jwks.Token) (all []store.Key, err error) {
 	text := secret.Reveal()
 	if text == "" || len(text) > jwks.MaxTokenLen || !isOpaque(secret) {
-		return store.Key{}, ErrNotFound
+		return nil, ErrNotFound
 	}
-	k, err := s.store.KeyByDigest(ctx, jwks.SHA256Digest(text))
-	if errors.Is(err, ErrNotFound) && len(s.pepper) > 0 {
-		k, err = s.store.KeyByDigest(ctx, jwks.HMACDigest(s.pepper, text))
+	digests := []jwks.Digest{jwks.SHA256Digest(text)}
+	if len(s.pepper) > 0 {
+		digests = append(digests, jwks.HMACDigest(s.pepper, text))
 	}
-	if err == nil && k.Workspace != workspace {
-		return store.Key{}, ErrNotFound
+	for _, digest := range digests {
+		k, err := s.store.KeyByDigest(ctx, digest)
+		switch {
+		case err == nil && k.Workspace == workspace:
+			all = append(all, k)
+		case err != nil && !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
 	}
-	return k, err
+	if len(all) == 0 {
+		return nil, ErrNotFound
+	}
+	return all, nil
 }
 
 // isOpaque reports whether a secret does not begin like a token of Burnkey.

@@ -47,3 +47,43 @@ func TestImportedKeyOfItsHolder(t *testing.T) {
 		t.Errorf("%v %v", k.Status(s.Now()), err)
 	}
 }
+
+// A key that was imported with a pepper and without has two records. Its holder's revocation ends both, so that no gateway
+// accepts it any more; otherwise either suffices. A record of another workspace hides none.
+func TestImportedKeyWithTwoDigests(t *testing.T) {
+	const secret = "IL1deIyHyQA40WpeLeA1bIUXuvTwlGjo"
+	s := newServer(t)
+	s.workspace("acme")
+	s.workspace("other")
+	s.exchanging(store.Exchange{})
+	imported := func(workspace string, digest jwks.Digest) store.Key {
+		t.Helper()
+		got, err := s.Import(t.Context(), workspace, []authz.ImportEntry{{Digest: digest.String(), Owner: "cust_1"}})
+		if err != nil || got[0].Faults != nil {
+			t.Fatal(err, got)
+		}
+		return got[0].Key
+	}
+	plain := imported("acme", jwks.SHA256Digest(secret))
+	peppered := imported("acme", jwks.HMACDigest([]byte(pepper), secret))
+	s.usable(authz.Issued{Key: plain, Token: secret})
+	if _, err := s.Revoke(t.Context(), "acme", plain.ID); err != nil {
+		t.Fatal(err)
+	}
+	if claims := s.claims(s.exchange(authz.ExchangeRequest{Key: secret})); claims.KeyID != peppered.ID.String() {
+		t.Errorf("exchanged as %s", claims.KeyID)
+	}
+	const third = "another key of the other system"
+	imported("other", jwks.SHA256Digest(third))
+	both := []store.Key{imported("acme", jwks.HMACDigest([]byte(pepper), third)), peppered, plain}
+	for _, token := range []jwks.Token{secret, third} {
+		if revoked, err := s.RevokeToken(t.Context(), "acme", token); err != nil || !revoked {
+			t.Errorf("%v, %v", revoked, err)
+		}
+	}
+	for _, k := range both {
+		if k, err := s.Key(t.Context(), "acme", k.ID); err != nil || k.Status(s.Now()) != store.Revoked {
+			t.Errorf("%s: %v %v", k.ID, k.Status(s.Now()), err)
+		}
+	}
+}

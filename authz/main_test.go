@@ -111,7 +111,10 @@ type server struct {
 	clock     *testkit.Clock
 }
 
-const publicURL = "https://keys.example.com"
+const (
+	publicURL = "https://keys.example.com"
+	pepper    = "pepper of tests 1"
+)
 
 var newFile = storetest.Files(func(ctx context.Context, path string) (store.Store, error) { return sqlite.Open(ctx, path) })
 
@@ -139,6 +142,7 @@ func serverOn(t *testing.T, path string) *server {
 	}
 	s.Service = authz.New(authz.Options{
 		Store: s.store, Minter: s.minter, Publisher: s.publisher, PublicURL: publicURL + "/", Now: s.clock.Now,
+		Pepper: []byte(pepper),
 	})
 	return s
 }

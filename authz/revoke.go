@@ -59,16 +59,22 @@ func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.
 	return s.revokeHeld(ctx, workspace, id)
 }
 
-// revokeImported revokes the imported key with this text, if there is one.
+// revokeImported revokes the imported key with this text, if there is one: all its records, or it would still be accepted.
 func (s *Service) revokeImported(ctx context.Context, workspace string, secret jwks.Token) (revoked bool, err error) {
-	k, err := s.importedUnproved(ctx, workspace, secret)
+	var all []store.Key
+	err = s.unproved(ctx, workspace, func() (err error) {
+		all, err = s.importedKeys(ctx, workspace, secret)
+		return err
+	})
 	if errors.Is(err, ErrNotFound) {
 		return false, s.known(ctx, workspace)
 	}
-	if err != nil {
-		return false, err
+	for i := 0; i < len(all) && err == nil; i++ {
+		var done bool
+		done, err = s.revokeHeld(ctx, workspace, all[i].ID)
+		revoked = revoked || done
 	}
-	return s.revokeHeld(ctx, workspace, k.ID)
+	return revoked && err == nil, err
 }
 
 // importedUnproved calls importedKey for a caller who has not proved to hold a key. Errors: those of importedKey, *CrowdedError.
