@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,31 +61,35 @@ func importCommand() *cobra.Command {
 		"`FILE` with the pepper of HMAC-SHA-256, which burnkey gateway must have, too (default none: keys are hashed with SHA-256)")
 	cmd.Flags().BoolVar(&i.neverExpires, "never-expires", false,
 		"import keys without an expiry as keys that never expire (default the workspace's lifetime applies)")
-	cmd.Flags().BoolVar(&i.dry, "dry-run", false, "read and check the file, but import nothing")
+	cmd.Flags().BoolVar(&i.dry, "dry-run", false, "read and check the file alone, without a call to the server: import nothing")
 	choices(cmd, "format", importFormats()...)
 	return cmd
 }
 
 // imports are the counts of an import.
 type imports struct {
-	DryRun   bool            `json:"dry_run"`
-	Keys     int             `json:"keys"`
-	Imported int             `json:"imported"`
-	Existing int             `json:"existing"`
-	Refused  int             `json:"refused"`
-	Weak     int             `json:"weak"`
-	Refusals []importRefusal `json:"refusals"`
+	DryRun   bool `json:"dry_run"`
+	Keys     int  `json:"keys"`
+	Imported int  `json:"imported"`
+	Existing int  `json:"existing"`
+	Refused  int  `json:"refused"`
+	Weak     int  `json:"weak"`
+	// NotBearer is the number of keys that can't be sent as Authorization: Bearer.
+	NotBearer int             `json:"not_bearer"`
+	Refusals  []importRefusal `json:"refusals"`
 }
 
 type importRefusal struct {
 	Place  string `json:"place"`
 	Owner  string `json:"owner,omitempty"`
 	Reason string `json:"reason"`
+
+	at int // in the file
 }
 
 func (n *imports) refuse(l *importLine, reason string) {
 	n.Refused++
-	n.Refusals = append(n.Refusals, importRefusal{l.place, l.key.Owner, reason})
+	n.Refusals = append(n.Refusals, importRefusal{l.place, l.key.Owner, reason, l.at})
 }
 
 var errRefused = errors.New("some keys were not imported")
@@ -108,10 +114,7 @@ func (i *importing) import_(cmd *cobra.Command, c *client.Client, args []string)
 	}
 	counts := &imports{DryRun: i.dry, Keys: len(lines), Refusals: []importRefusal{}}
 	good := counts.sort(lines)
-	if counts.Weak > 0 {
-		cmd.PrintErrf("warning: by their length and characters, %d keys have fewer than 128 bits. A thief of the digests can find "+
-			"them by trying: rotate them soon, or use --pepper-file.\n", counts.Weak)
-	}
+	counts.warn(cmd)
 	if !i.dry {
 		if err := i.send(cmd, c, good, counts); err != nil {
 			return err
@@ -120,16 +123,38 @@ func (i *importing) import_(cmd *cobra.Command, c *client.Client, args []string)
 	return i.report(cmd, counts)
 }
 
+func (n *imports) warn(cmd *cobra.Command) {
+	if n.Weak > 0 {
+		cmd.PrintErrf("warning: %s fewer than 128 bits, by their length and characters. A thief of the digests can find such keys by "+
+			"trying: rotate them soon, or use --pepper-file.\n", keysHave(n.Weak))
+	}
+	if n.NotBearer > 0 {
+		cmd.PrintErrf("warning: %s characters that Authorization: Bearer can't contain. Gateways accept such keys only elsewhere, for "+
+			"example with --credential header:X-API-Key.\n", keysHave(n.NotBearer))
+	}
+}
+
+func keysHave(n int) string {
+	if n == 1 {
+		return "1 key has"
+	}
+	return fmt.Sprintf("%d keys have", n)
+}
+
 // sort counts the lines, and returns those to send.
 func (n *imports) sort(lines []importLine) (good []importLine) {
 	for at := range lines {
 		l := &lines[at]
+		l.at = at
 		if l.err != nil {
 			n.refuse(l, l.err.Error())
 			continue
 		}
 		if l.weak {
 			n.Weak++
+		}
+		if l.notBearer {
+			n.NotBearer++
 		}
 		good = append(good, *l)
 	}
@@ -186,6 +211,7 @@ func batchOf(lines []importLine) []importLine {
 }
 
 func (i *importing) report(cmd *cobra.Command, n *imports) error {
+	slices.SortFunc(n.Refusals, func(a, b importRefusal) int { return cmp.Compare(a.at, b.at) })
 	text, err := json.Marshal(n)
 	if err != nil {
 		return err
@@ -201,7 +227,11 @@ func (i *importing) report(cmd *cobra.Command, n *imports) error {
 			rows = append(rows, []string{"…", fmt.Sprintf("%d more; -o json shows all", len(n.Refusals)-at)})
 			break
 		}
-		rows = append(rows, []string{r.Place, strings.TrimSpace(r.Owner + ": " + r.Reason)})
+		reason := r.Reason
+		if r.Owner != "" {
+			reason = r.Owner + ": " + reason
+		}
+		rows = append(rows, []string{r.Place, reason})
 	}
 	if err := i.show(cmd, string(text), rows); err != nil {
 		return err

@@ -3,16 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -23,9 +21,12 @@ import (
 // importLine is one key of a file. Its text is not kept.
 type importLine struct {
 	place string // in the file
+	at    int    // the number of lines before it
 	key   client.ImportKey
-	weak  bool
 	err   error // why it can't be imported
+
+	weak      bool // it can be found by trying
+	notBearer bool // it can't be sent as Authorization: Bearer
 }
 
 // importReader reads files of keys.
@@ -53,6 +54,9 @@ func (r *importReader) read(format string, text []byte) ([]importLine, error) {
 		if format = guessImport(r.file, text); format == "" {
 			return nil, errors.New("unknown format: name it with --format")
 		}
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, errors.New("the file is empty")
 	}
 	lines, err := importReaders[format](r, text)
 	if err == nil && len(lines) == 0 {
@@ -91,31 +95,61 @@ func (r *importReader) secret(l *importLine, key string) {
 	_, jwt := jwks.CutPrefix(key)
 	switch {
 	case key == "":
-		l.err = errors.New("the key is empty")
+		l.fail(errors.New("the key is empty"))
 	case strings.HasPrefix(jwt, jwks.TokenPrefix):
-		l.err = errors.New("the key looks like a token of Burnkey, which can't be imported")
+		l.fail(errors.New("the key looks like a token of Burnkey, which can't be imported"))
+	case cryptHash.MatchString(key): // as a key, it would be accepted from whoever has the hash
+		l.fail(errSlowHash)
+	case len(key) > jwks.MaxTokenLen:
+		l.fail(fmt.Errorf("the key is longer than %d bytes, so no gateway accepts it", jwks.MaxTokenLen))
 	case len(r.pepper) > 0:
-		l.key.Digest = jwks.HMACDigest(r.pepper, key).String()
+		l.digest(jwks.HMACDigest(r.pepper, key))
 	default:
-		l.key.Digest = jwks.SHA256Digest(key).String()
+		l.digest(jwks.SHA256Digest(key))
 	}
 	l.weak = bitsOf(key) < 128
+	_, no := jwks.BearerToken("Bearer " + key)
+	l.notBearer = no != nil
 }
 
-var errSlowHash = errors.New("the hash is of bcrypt or argon2, so no key can be looked up by it. Have the old system verify each key " +
-	"once, and import its SHA-256 then")
+var (
+	errSlowHash = errors.New("this is a hash with a salt, such as of bcrypt or argon2, so no key can be looked up by it. Have the old system " +
+		"verify each key once, and import its SHA-256 then")
+	errTwoKeys = errors.New("must have either a key or a digest, not both")
+)
+
+// cryptHash matches hashes of bcrypt, argon2, scrypt and others in the form of crypt(3): $ALGORITHM$….
+var cryptHash = regexp.MustCompile(`^\$[a-z0-9-]+\$`)
 
 // hash completes a line with a digest that the file has. Without an algorithm, it is SHA-256.
 func (l *importLine) hash(text string) {
-	switch {
-	case strings.HasPrefix(text, "$2"), strings.HasPrefix(text, "$argon2"):
-		l.err = errSlowHash
+	if cryptHash.MatchString(text) {
+		l.fail(errSlowHash)
 		return
-	case !strings.Contains(text, ":"):
+	}
+	if !strings.Contains(text, ":") {
 		text = "sha256:" + text
 	}
 	digest, err := jwks.ParseDigest(text)
-	l.key.Digest, l.err = digest.String(), err
+	if err != nil {
+		l.fail(err)
+		return
+	}
+	l.digest(digest)
+}
+
+func (l *importLine) digest(d jwks.Digest) {
+	if l.key.Digest != "" {
+		l.fail(errTwoKeys)
+	}
+	l.key.Digest = d.String()
+}
+
+// fail records why a line can't be imported: the first fault counts.
+func (l *importLine) fail(err error) {
+	if l.err == nil {
+		l.err = err
+	}
 }
 
 // bitsOf returns the most bits that a random key of this length and these characters can have.
@@ -143,106 +177,13 @@ func bitsOf(key string) float64 {
 func (r *importReader) finish(l *importLine) importLine {
 	if l.key.ExpiresAt.IsZero() {
 		l.key.NeverExpires = l.key.NeverExpires || r.neverExpires
-	} else if !l.key.ExpiresAt.After(r.now) && l.err == nil {
-		l.err = errors.New("the key has expired")
+	} else if !l.key.ExpiresAt.After(r.now) {
+		l.fail(errors.New("the key has expired"))
 	}
-	if l.key.Owner == "" && l.err == nil {
-		l.err = errors.New("the key has no owner")
+	if l.key.Owner == "" {
+		l.fail(errors.New("the key has no owner"))
 	}
 	return *l
-}
-
-// csv reads a table whose first row names the columns.
-func (r *importReader) csv(text []byte) (lines []importLine, err error) {
-	in := csv.NewReader(bytes.NewReader(text))
-	in.TrimLeadingSpace = true
-	names, err := in.Read()
-	if err != nil {
-		return nil, err
-	}
-	for {
-		row, err := in.Read()
-		if errors.Is(err, io.EOF) {
-			return lines, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		at, _ := in.FieldPos(0)
-		l := importLine{place: fmt.Sprintf("line %d", at)}
-		for i, value := range row {
-			if value == "" {
-				continue
-			}
-			if err := r.column(&l, names[i], value); err != nil {
-				return nil, fmt.Errorf("line %d: column %s: %w", at, names[i], err)
-			}
-		}
-		if l.key.Digest == "" && l.err == nil {
-			l.err = errors.New("neither the column key nor digest has a value")
-		}
-		lines = append(lines, r.finish(&l))
-	}
-}
-
-func (r *importReader) column(l *importLine, name, value string) (err error) {
-	switch strings.ToLower(strings.TrimSpace(name)) {
-	case "key":
-		r.secret(l, value)
-	case "digest", "hash":
-		l.hash(value)
-	case "owner":
-		l.key.Owner = value
-	case "name":
-		l.key.Name = value
-	case "scopes":
-		l.key.Scopes = strings.Fields(value)
-	case "audience":
-		l.key.Audience = strings.Fields(value)
-	case "allowed_ips":
-		l.key.AllowedIPs = strings.Fields(value)
-	case "plan":
-		l.key.Plan = value
-	case "expires_at":
-		at, err := asTime(value, nil)
-		if err != nil {
-			return err
-		}
-		l.key.ExpiresAt = at.(time.Time)
-	case "never_expires":
-		l.key.NeverExpires, err = strconv.ParseBool(value)
-	case "metadata":
-		l.key.Metadata, err = jsonFlag("metadata", value)
-	default:
-		return errors.New("must be one of key, digest, owner, name, scopes, audience, expires_at, never_expires, plan, allowed_ips, metadata")
-	}
-	return err
-}
-
-// jsonl reads lines with the members of the API, and key.
-func (r *importReader) jsonl(text []byte) (lines []importLine, err error) {
-	for at, line := range bytes.Split(text, []byte("\n")) {
-		if line = bytes.TrimSpace(line); len(line) == 0 {
-			continue
-		}
-		var in struct {
-			client.ImportKey
-			Key string `json:"key"`
-		}
-		decoder := json.NewDecoder(bytes.NewReader(line))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&in); err != nil {
-			return nil, fmt.Errorf("line %d: not an object with the members of the API", at+1)
-		}
-		l := importLine{place: fmt.Sprintf("line %d", at+1), key: in.ImportKey}
-		if in.Key != "" {
-			r.secret(&l, in.Key)
-		} else {
-			l.hash(in.Digest)
-		}
-		lines = append(lines, r.finish(&l))
-	}
-	return lines, nil
 }
 
 // unkeyKey is a key as the body of Unkey's migrateKeys has it.
@@ -300,7 +241,7 @@ func (r *importReader) unkeyLine(i int, k *unkeyKey) importLine {
 	var variant struct{ Value, Variant string }
 	if json.Unmarshal(k.Hash, &hash) != nil {
 		if json.Unmarshal(k.Hash, &variant) != nil || !strings.HasPrefix(variant.Variant, "sha256_") {
-			l.err = errors.New("the hash must be SHA-256")
+			l.fail(errors.New("the hash must be SHA-256"))
 		}
 		hash = variant.Value
 	}

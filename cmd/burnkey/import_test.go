@@ -134,6 +134,8 @@ data:
 	}
 }
 
+const importSecret = "IL1deIyHyQA40WpeLeA1bIUXuvTwlGjo"
+
 func TestImportRefusals(t *testing.T) {
 	r := importReader{now: importNow}
 	for text, want := range map[string]string{
@@ -143,22 +145,49 @@ func TestImportRefusals(t *testing.T) {
 		`{"key":"` + jwks.TokenPrefix + `abc.def.ghi","owner":"a"}`:                                  "token of Burnkey",
 		`{"key":"IL1deIyHyQA40WpeLeA1bIUXuvTwlGjo"}`:                                                 "no owner",
 		`{"key":"IL1deIyHyQA40WpeLeA1bIUXuvTwlGjo","owner":"a","expires_at":"2020-01-02T03:04:05Z"}`: "has expired",
+		`{"key":"$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW","owner":"a"}`:         "verify each key once",
+		`{"key":"` + strings.Repeat("a", jwks.MaxTokenLen+1) + `","owner":"a"}`:                      "longer than 16384 bytes",
+		`{"owner":"a"}`:              "neither key nor digest",
+		`{"owner":"a","secret":"x"}`: `unknown member "secret"`,
+		`{"owner":"a","key":"` + importSecret + `","scopes":"read"}`:                                    "scopes: must not be of the type string",
+		`{"owner":"a","key":"` + importSecret + `","name":123}`:                                         "name: must not be of the type number",
+		`{"owner":"a","key":"` + importSecret + `","expires_at":"2027-01-02"}`:                          "expires_at: must be like",
+		`{"owner":"a","key":"` + importSecret + `"}{}`:                                                  "one JSON object",
+		`["` + importSecret + `"]`:                                                                      "one JSON object",
+		importSecret:                                                                                    "one JSON object",
+		`{"owner":"a","key":"` + importSecret + `","digest":"` + jwks.SHA256Digest("x").String() + `"}`: "not both",
 	} {
 		lines, err := r.read("jsonl", []byte(text))
-		if err != nil || len(lines) != 1 || lines[0].err == nil || !strings.Contains(lines[0].err.Error(), want) {
+		if err != nil || len(lines) != 1 || lines[0].err == nil || !strings.Contains(lines[0].err.Error(), want) ||
+			strings.Contains(lines[0].err.Error(), importSecret) {
 			t.Errorf("%s: %v %+v", text, err, lines)
 		}
 	}
-	for text, want := range map[string]string{
-		`{"owner":"a","secret":"x"}`: "line 1", "": "no keys",
+	const row = "a," + importSecret + ","
+	table := "owner,key,digest,expires_at,never_expires,metadata\n" + row + ",soon,,\n" + row + ",,yes,\n" + row + ",,,{\n" + row + "\n" +
+		row + jwks.SHA256Digest("x").String() + ",,,\na,,,,,\n" + row + ",,,{}\n"
+	lines, err := r.read("csv", []byte(table))
+	if err != nil || len(lines) != 7 {
+		t.Fatal(err, lines)
+	}
+	for i, want := range []string{
+		"expires_at: must be like", "never_expires: must be true or false", "metadata: must be a JSON object", "has 3 values, but the first one 6",
+		"not both", "neither key nor digest", "<nil>",
 	} {
-		if _, err := r.read("jsonl", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", text, err)
+		if got := fmt.Sprint(lines[i].err); !strings.Contains(got, want) || lines[i].place != fmt.Sprintf("line %d", i+2) {
+			t.Errorf("%s: %s, want %s", lines[i].place, got, want)
 		}
 	}
-	_, err := r.read("csv", []byte("owner,colour\na,red\n"))
-	if err == nil || !strings.Contains(err.Error(), "column colour: must be one of key") {
-		t.Error(err)
+	for text, want := range map[string]string{
+		"": "is empty", "owner,colour\na,red\n": "line 1: column 2 (colour): the first row must name",
+		"a," + importSecret + "\n": "line 1: column 1 (a): the first row must name", importSecret + ",a\n": "column 1: the first row must",
+		"owner;key\n": "column 1: the first row", "key,name\n": "must name the column owner", "owner,name\n": "key or digest",
+		"owner,key\n": "no keys",
+	} {
+		_, err := r.read("csv", []byte(text))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), importSecret) {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 	if _, err := r.read("auto", []byte("text")); err == nil || !strings.Contains(err.Error(), "--format") {
 		t.Error(err)
@@ -175,6 +204,12 @@ func TestWeakKeys(t *testing.T) {
 	} {
 		if got := bitsOf(key) < 128; got != weak {
 			t.Errorf("%q: %v", key, bitsOf(key))
+		}
+	}
+	for key, want := range map[string]bool{"sk_live_4eC3=": false, "with a space": true, "p@ss": true, "kéy": true} {
+		var l importLine
+		if new(importReader).secret(&l, key); l.notBearer != want {
+			t.Errorf("%s: %v", key, l.notBearer)
 		}
 	}
 	if (&importReader{pepper: []byte("0123456789abcdef")}).peppered("x") == jwks.SHA256Digest("x").String() {
@@ -203,5 +238,28 @@ func TestImportBatches(t *testing.T) {
 	lines[0].key.Name = strings.Repeat("n", 2<<20)
 	if n := len(batchOf(lines)); n != 1 {
 		t.Errorf("%d", n)
+	}
+}
+
+// Refusals of the file and of the server are shown in the order of the file. A fault of a file in YAML names its line.
+func TestImportOrder(t *testing.T) {
+	lines := []importLine{{place: "line 1"}, {place: "line 2", err: errTwoKeys}, {place: "line 3"}}
+	n := &imports{DryRun: true}
+	good := n.sort(lines)
+	n.refuse(&good[1], "owner: is full")
+	n.refuse(&good[0], "plan: must be a plan of the workspace")
+	var out bytes.Buffer
+	cmd := importCommand()
+	cmd.SetOut(&out)
+	i := importing{}
+	i.output.format = "table"
+	if err := i.report(cmd, n); err == nil || len(n.Refusals) != 3 || n.Refusals[0].Place != "line 1" || n.Refusals[2].Place != "line 3" {
+		t.Errorf("%v %+v", err, n.Refusals)
+	}
+	for _, format := range []string{"kong", "kuadrant"} {
+		_, err := (&importReader{}).read(format, []byte("a: b\nc: *"+importSecret+"\n\t- d"))
+		if err == nil || !strings.Contains(err.Error(), "not YAML or JSON") || strings.Contains(err.Error(), importSecret) {
+			t.Errorf("%s: %v", format, err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -72,7 +73,7 @@ func (r *importReader) kong(text []byte) (lines []importLine, err error) {
 		if err := decoder.Decode(&in); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return nil, errors.New("not YAML or JSON of Kong")
+			return nil, yamlFault(err, "Kong")
 		}
 		for i := range in.Data {
 			var key kongKey
@@ -130,6 +131,16 @@ func (l *importLine) metadata(lists map[string][]string) {
 	}
 }
 
+var yamlLine = regexp.MustCompile(`line [0-9]+`)
+
+// yamlFault names the line of an error, which itself can quote a key.
+func yamlFault(err error, of string) error {
+	if at := yamlLine.FindString(err.Error()); at != "" {
+		return fmt.Errorf("%s: not YAML or JSON of %s", at, of)
+	}
+	return errors.New("not YAML or JSON of " + of)
+}
+
 // secretObject is a Kubernetes Secret, or a list of them.
 type secretObject struct {
 	Kind     string `yaml:"kind"`
@@ -152,7 +163,7 @@ func secretsIn(text []byte) (all []secretObject, err error) {
 		if err := decoder.Decode(&in); errors.Is(err, io.EOF) {
 			return all, nil
 		} else if err != nil {
-			return nil, errors.New("not YAML or JSON of Kubernetes objects")
+			return nil, yamlFault(err, "Kubernetes objects")
 		}
 		for _, object := range append([]secretObject{in}, in.Items...) {
 			if object.Kind == "Secret" {
