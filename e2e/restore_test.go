@@ -182,13 +182,17 @@ func (r *restoring) afterBackup() {
 // lists calls restore without --yes.
 func (r *restoring) lists(flags ...string) result {
 	r.t.Helper()
-	i := slices.Index(r.flags, "--database")
-	for j, flag := range r.flags {
+	return run(r.t, append([]string{"restore", "--database", r.restored()}, flags...)...)
+}
+
+// restored returns the URL of the database, which the last of several flags gives.
+func (r *restoring) restored() (url string) {
+	for i, flag := range r.flags {
 		if flag == "--database" {
-			i = j
+			url = r.flags[i+1]
 		}
 	}
-	return run(r.t, append([]string{"restore", "--database", r.flags[i+1]}, flags...)...)
+	return url
 }
 
 // restore makes the database safe that is now in place, and starts the server.
@@ -258,7 +262,9 @@ func (r *restoring) refuses() {
 		{"--audit", junk, "an entry has no action"},
 		{"--state", junk, "not a state file"},
 		{"--state", empty, "not a state file"},
-		{"--from", "mysql://x", "must be sqlite"},
+		{"--from", "mysql://x", "--from: must be sqlite"},
+		{"--from", "sqlite:" + empty + "0", "--from: stat"},
+		{"--from", r.restored(), "must not be the same as --database"},
 	} {
 		r.lists(c[:len(c)-1]...).fails(r.t, c[0], c[len(c)-1])
 	}

@@ -82,7 +82,7 @@ func (a *adminIssue) run(ctx context.Context, stderr io.Writer) (_ authz.Issued,
 	if err != nil {
 		return authz.Issued{}, err
 	}
-	st, err := openExisting(ctx, a.database, stderr)
+	st, err := openExisting(ctx, "database", a.database, stderr)
 	if err != nil {
 		return authz.Issued{}, err
 	}

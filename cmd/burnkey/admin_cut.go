@@ -54,7 +54,7 @@ func (a *auditCut) run(ctx context.Context, stdout, stderr io.Writer) (err error
 	if time.Since(a.before.at) < youngestCut {
 		return errors.New("--before: must be at least 24h ago")
 	}
-	st, err := openExisting(ctx, a.database, stderr)
+	st, err := openExisting(ctx, "database", a.database, stderr)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func databaseFlag(cmd *cobra.Command, database *string) {
 }
 
 // errDatabaseURL is the error if the URL of a database has another form.
-var errDatabaseURL = errors.New("--database: must be sqlite:PATH or postgres://…")
+var errDatabaseURL = errors.New("must be sqlite:PATH or postgres://…")
 
 // sqlitePath returns the path in the URL of an SQLite database, or an empty string.
 func sqlitePath(database string) string {
@@ -30,6 +30,13 @@ func sqlitePath(database string) string {
 		return path
 	}
 	return ""
+}
+
+// sameDatabase reports whether two URLs are the same, or those of one SQLite file.
+func sameDatabase(a, b string) bool {
+	one, errOne := os.Stat(sqlitePath(a))
+	two, errTwo := os.Stat(sqlitePath(b))
+	return a == b || errOne == nil && errTwo == nil && os.SameFile(one, two)
 }
 
 // isPostgres returns whether a database is given by a URL of PostgreSQL. Its driver would also accept other forms, in which
@@ -53,19 +60,19 @@ func databaseName(text string) string {
 	return u.Redacted()
 }
 
-// openExisting opens a database that must already exist. openStore would create an SQLite file.
-func openExisting(ctx context.Context, database string, stderr io.Writer) (store.Store, error) {
-	if path, ok := strings.CutPrefix(database, "sqlite:"); ok {
+// openExisting opens a database, given by a flag, that must already exist. openStore would create an SQLite file.
+func openExisting(ctx context.Context, flag, database string, stderr io.Writer) (store.Store, error) {
+	if path := sqlitePath(database); path != "" {
 		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("--database: %w", err)
+			return nil, fmt.Errorf("--%s: %w", flag, err)
 		}
 	}
-	return openStore(ctx, database, slog.New(slog.NewTextHandler(stderr, nil)))
+	return openStore(ctx, flag, database, slog.New(slog.NewTextHandler(stderr, nil)))
 }
 
-// openStore opens the database at a URL. If the database is unreachable, openStore logs a warning and retries
+// openStore opens the database at the URL in a flag. If the database is unreachable, openStore logs a warning and retries
 // for a while.
-func openStore(ctx context.Context, database string, log *slog.Logger) (st store.Store, err error) {
+func openStore(ctx context.Context, flag, database string, log *slog.Logger) (st store.Store, err error) {
 	switch path := sqlitePath(database); {
 	case path != "":
 		if err = checkDatabaseFile(path, log); err == nil {
@@ -74,10 +81,10 @@ func openStore(ctx context.Context, database string, log *slog.Logger) (st store
 	case isPostgres(database):
 		st, err = postgres.Open(ctx, database, log)
 	default:
-		return nil, errDatabaseURL
+		err = errDatabaseURL
 	}
 	if err != nil {
-		return nil, fmt.Errorf("--database: %w", err)
+		return nil, fmt.Errorf("--%s: %w", flag, err)
 	}
 	return st, nil
 }

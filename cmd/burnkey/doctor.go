@@ -108,7 +108,7 @@ func withDatabase(o *doctor.Options, database string) error {
 	case isPostgres(database):
 		o.Database = func(ctx context.Context) (store.Condition, error) { return postgres.Inspect(ctx, database) }
 	default:
-		return errDatabaseURL
+		return fmt.Errorf("--database: %w", errDatabaseURL)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func serverMetrics(t *testing.T) *prometheus.Registry {
 		server: s, metrics: newRegistry(), log: log, closing: make(chan struct{}), calls: outbound.New(outbound.Options{}),
 	}
 	var err error
-	r.store, err = openStore(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "burnkey.db"), log)
+	r.store, err = openStore(t.Context(), "database", "sqlite:"+filepath.Join(t.TempDir(), "burnkey.db"), log)
 	testkit.Check(t, err)
 	t.Cleanup(func() { testkit.Check(t, r.store.Close()) })
 	r.publisher = publish.NewPublisher(r.store, r.metrics)

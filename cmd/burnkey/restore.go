@@ -57,7 +57,7 @@ func restoreCommand() *cobra.Command {
 }
 
 func (r *restore) run(ctx context.Context) (err error) {
-	st, err := openExisting(ctx, r.database, r.stderr)
+	st, err := openExisting(ctx, "database", r.database, r.stderr)
 	if err != nil {
 		return err
 	}
@@ -87,8 +87,8 @@ func (r *restore) run(ctx context.Context) (err error) {
 // gather reads all sources into the plan.
 func (r *restore) gather(ctx context.Context, p *restorePlan) error {
 	if r.from != "" {
-		if err := p.readDatabase(ctx, r.from, r.stderr); err != nil {
-			return fmt.Errorf("--from: %w", err)
+		if err := r.readFrom(ctx, p); err != nil {
+			return err
 		}
 	}
 	if err := p.readAudits(ctx, r.audits); err != nil {
@@ -98,6 +98,21 @@ func (r *restore) gather(ctx context.Context, p *restorePlan) error {
 		if err := p.readState(ctx, file); err != nil {
 			return fmt.Errorf("--state: %w", err)
 		}
+	}
+	return nil
+}
+
+// readFrom reads the database that was in use. Read from the restored one itself, nothing would have happened since.
+func (r *restore) readFrom(ctx context.Context, p *restorePlan) error {
+	if sameDatabase(r.database, r.from) {
+		return errors.New("--from: must not be the same as --database: it is the database that was in use before the restore")
+	}
+	old, err := openExisting(ctx, "from", r.from, r.stderr)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(p.readDatabase(ctx, old), old.Close()); err != nil {
+		return fmt.Errorf("--from: %w", err)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
 	"time"
@@ -15,12 +14,7 @@ import (
 )
 
 // readDatabase compares the restored database with the one that was in use.
-func (p *restorePlan) readDatabase(ctx context.Context, database string, stderr io.Writer) (err error) {
-	old, err := openExisting(ctx, database, stderr)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, old.Close()) }()
+func (p *restorePlan) readDatabase(ctx context.Context, old store.Store) error {
 	all, err := workspacesOf(ctx, old)
 	if err != nil {
 		return err

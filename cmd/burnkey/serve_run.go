@@ -79,7 +79,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	defer r.tracer.Close()
 	r.calls = outbound.New(outbound.Options{Allow: r.outbound, Local: outbound.IsLoopback(public)})
 	defer r.calls.CloseIdleConnections()
-	if r.store, err = openStore(ctx, s.database, r.log); err != nil {
+	if r.store, err = openStore(ctx, "database", s.database, r.log); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.store.Close()) }()
