@@ -159,11 +159,11 @@ func (s *Service) Exchanges(workspace string) bool {
 
 // accessClaims returns the claims of an access token, which are at most those of the key.
 func (s *Service) accessClaims(ctx context.Context, p *presentedKey, r *ExchangeRequest, now time.Time) (*jwks.Claims, error) {
-	scopes, err := narrowed(PartScope, "scope", r.Scopes, p.key.Scopes)
+	scopes, err := narrowed(PartScope, "scope must be among the scopes", r.Scopes, p.key.Scopes)
 	if err != nil {
 		return nil, err
 	}
-	audience, err := narrowed(PartAudience, "audience", r.Audience, p.key.Audience)
+	audience, err := narrowed(PartAudience, "audience or resource must be among the audiences", r.Audience, p.key.Audience)
 	if err != nil {
 		return nil, err
 	}
@@ -197,14 +197,14 @@ func (s *Service) accessClaims(ctx context.Context, p *presentedKey, r *Exchange
 }
 
 // narrowed returns the requested values, each once, or all that the key has if none are requested.
-func narrowed(part, name string, requested, has []string) ([]string, error) {
+func narrowed(part, rule string, requested, has []string) ([]string, error) {
 	if requested == nil {
 		return has, nil
 	}
 	var list []string
 	for _, value := range requested {
 		if !slices.Contains(has, value) {
-			return nil, &ExchangeError{part, "The " + name + " must be among those of the key."}
+			return nil, &ExchangeError{part, "Each " + rule + " of the key."}
 		}
 		if !slices.Contains(list, value) {
 			list = append(list, value)

@@ -23,7 +23,7 @@ var (
 	RuleNotDigest = rule("not_digest",
 		"must be sha256: or hmac-sha256: and 32 bytes in hexadecimal or base64url. Hashes with a salt, such as those of bcrypt and "+
 			"argon2, can't be looked up: verify each key once with the old system and import its SHA-256")
-	RuleDigestTaken  = rule("digest_taken", "must not be the digest of another key")
+	RuleDigestTaken  = rule("digest_taken", "belongs to a key that was imported before, for another owner or into another workspace")
 	RuleOwnerFull    = rule("owner_full", "has as many keys as the workspace allows: {max}")
 	RuleNoHomeImport = rule("no_home_import", "can't be imported into the workspace {workspace}, whose keys are the management keys")
 )

@@ -24,6 +24,8 @@ const (
 	clientSecret  = "clientSecret" // a management key as the password of Basic
 )
 
+const basicChallenge = `Basic realm="burnkey", charset="UTF-8"`
+
 type principalKey struct{}
 
 // principal returns the caller, which authorize has put into the context.
@@ -65,12 +67,21 @@ func (a *api) noteRefusal(ctx context.Context, workspace, call string) {
 
 func (a *api) refuse(h huma.API, ctx huma.Context, err error) {
 	refusal := a.typed(a.problem(ctx.Context(), err))
+	if refusal.Status == http.StatusUnauthorized && accepts(ctx.Operation(), clientSecret) {
+		refusal.forOAuthClient()
+	}
 	for name, values := range refusal.header {
 		ctx.SetHeader(name, values[0])
 	}
 	ctx.SetHeader("Content-Type", problemType)
 	ctx.SetStatus(refusal.Status)
 	_ = h.Marshal(ctx.BodyWriter(), "application/json", refusal) // a client that left needs no answer
+}
+
+// forOAuthClient adds what RFC 6749 section 5.2 and RFC 7662 section 2.3 require after a client's invalid credentials.
+func (p *Problem) forOAuthClient() {
+	p.OAuth = "invalid_client"
+	p.with("WWW-Authenticate", p.header.Get("WWW-Authenticate")+", "+basicChallenge)
 }
 
 // checkOnce refuses what huma would ignore: a malformed query, of which a filter could be lost, repeated or
@@ -166,7 +177,11 @@ func bearer(ctx huma.Context) (string, error) {
 		}
 	}
 	if no != nil {
-		return "", newProblem(kindMissingKey, "This call requires a management key: Authorization: Bearer ….").
+		how := "Authorization: Bearer …."
+		if accepts(ctx.Operation(), clientSecret) {
+			how = "Authorization: Bearer …, or Basic with the key as the password."
+		}
+		return "", newProblem(kindMissingKey, "This call requires a management key: "+how).
 			with("WWW-Authenticate", `Bearer realm="burnkey"`)
 	}
 	return token, nil

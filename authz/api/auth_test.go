@@ -121,6 +121,12 @@ func TestNoCredential(t *testing.T) {
 					if c.name == "Basic" && call.id == "introspect-token" { // it reads the password
 						want = badToken
 					}
+					if call.id == "introspect-token" {
+						want += `, Basic realm="burnkey", charset="UTF-8"`
+						if p := a.problem(); p.OAuth != "invalid_client" {
+							t.Errorf("%s: %q", call.id, p.OAuth)
+						}
+					}
 					if a.status != 401 || a.header.Get("WWW-Authenticate") != want {
 						t.Errorf("%s %s: %d, %s", call.method, path, a.status, a.header.Get("WWW-Authenticate"))
 					}

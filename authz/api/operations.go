@@ -214,7 +214,7 @@ func exampleOAuth(status int) *OAuthError {
 	if status == http.StatusUnauthorized {
 		return &OAuthError{Code: "invalid_client", Description: "The key is not valid."}
 	}
-	return &OAuthError{Code: "invalid_scope", Description: "The scope must be among those of the key."}
+	return &OAuthError{Code: "invalid_scope", Description: "Each scope must be among the scopes of the key."}
 }
 
 func exampleProblem(id string, status int) *Problem {

@@ -36,7 +36,7 @@ type Problem struct {
 	Code   string  `json:"code" doc:"Stable name of the kind of problem, for programs to compare"`
 	Errors []Field `json:"errors,omitempty" nullable:"false" doc:"Invalid fields of the input"`
 	// OAuth is the member error of RFC 6749 section 5.2.
-	OAuth string `json:"error,omitempty" doc:"Error code of RFC 6749 section 5.2 (RFC 7009 calls only)"`
+	OAuth string `json:"error,omitempty" doc:"Error code of RFC 6749 section 5.2 (calls of OAuth clients only)"`
 	// KeyID is the id of another key than that of the call.
 	KeyID string `json:"key_id,omitempty" doc:"The key issued earlier under this Idempotency-Key, or the successor of a rotated key"`
 

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/netip"
@@ -88,7 +90,7 @@ func (a *api) exchangeFailed(c echo.Context, grant string, err error) error {
 		status := http.StatusBadRequest
 		if failed.basic {
 			status = http.StatusUnauthorized
-			c.Response().Header().Set("WWW-Authenticate", `Basic realm="burnkey", charset="UTF-8"`)
+			c.Response().Header().Set("WWW-Authenticate", basicChallenge)
 		}
 		return c.JSON(status, failed)
 	case errors.Is(err, authz.ErrNoExchange):
@@ -175,10 +177,10 @@ func (f *exchangeForm) narrow() {
 	}
 	if text := f.one("expires_in"); text != "" {
 		seconds, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || seconds < 1 {
-			f.fail(invalidRequest("expires_in must be a number of seconds."))
+		if err != nil {
+			f.fail(invalidRequest(fmt.Sprintf("expires_in must be a number of seconds, from %d.", authz.MinTokenLife)))
 		}
-		f.ExpiresIn = seconds
+		f.ExpiresIn = cmp.Or(seconds, -1) // 0 would be the default
 	}
 }
 
@@ -205,7 +207,7 @@ func (f *exchangeForm) credentials(r *http.Request) {
 	case "":
 		f.fail(invalidRequest("grant_type is required."))
 	default:
-		f.fail(&OAuthError{Code: "unsupported_grant_type", Description: "grant_type must be one of the metadata's grant_types_supported."})
+		f.fail(&OAuthError{Code: "unsupported_grant_type", Description: "grant_type must be " + grantClient + ", " + grantBearer + " or " + grantExchange + "."})
 	}
 	switch {
 	case len(sent) > 1:
