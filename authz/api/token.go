@@ -207,7 +207,8 @@ func (f *exchangeForm) credentials(r *http.Request) {
 	case "":
 		f.fail(invalidRequest("grant_type is required."))
 	default:
-		f.fail(&OAuthError{Code: "unsupported_grant_type", Description: "grant_type must be " + grantClient + ", " + grantBearer + " or " + grantExchange + "."})
+		f.fail(&OAuthError{Code: "unsupported_grant_type", Description: "grant_type must be " +
+			grantClient + ", " + grantBearer + " or " + grantExchange + "."})
 	}
 	switch {
 	case len(sent) > 1:

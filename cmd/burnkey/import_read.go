@@ -98,7 +98,7 @@ func (r *importReader) secret(l *importLine, key string) {
 		l.fail(errors.New("the key is empty"))
 	case strings.HasPrefix(jwt, jwks.TokenPrefix):
 		l.fail(errors.New("the key looks like a token of Burnkey, which can't be imported"))
-	case cryptHash.MatchString(key): // as a key, it would be accepted from whoever has the hash
+	case cryptHash.MatchString(key): // as a key, it would be accepted from a thief of the hashes
 		l.fail(errSlowHash)
 	case len(key) > jwks.MaxTokenLen:
 		l.fail(fmt.Errorf("the key is longer than %d bytes, so no gateway accepts it", jwks.MaxTokenLen))
@@ -113,8 +113,8 @@ func (r *importReader) secret(l *importLine, key string) {
 }
 
 var (
-	errSlowHash = errors.New("this is a hash with a salt, such as of bcrypt or argon2, so no key can be looked up by it. Have the old system " +
-		"verify each key once, and import its SHA-256 then")
+	errSlowHash = errors.New("this is a hash with a salt, such as of bcrypt or argon2, so no key can be looked up by it. Have the old " +
+		"system verify each key once, and import its SHA-256 then")
 	errTwoKeys = errors.New("must have either a key or a digest, not both")
 )
 
