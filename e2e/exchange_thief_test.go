@@ -1,0 +1,248 @@
+package e2e_test
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/burnkey/burnkey/internal/testkit"
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// burgled is a server with the exchange, whose database and files are stolen, and where a thief can try what was found.
+type burgled struct {
+	*server
+	admin *client
+	// doors report whether a secret is accepted, by name.
+	doors map[string]func(secret string) bool
+	// key is a valid key, and access its access token.
+	key, access string
+}
+
+const (
+	thiefsKey  = "3L1deIyHyQA40WpeLeA1bIUXuvTwlGjo" // the text of imported keys
+	saltedKey  = "4L1deIyHyQA40WpeLeA1bIUXuvTwlGjo"
+	thiefsSalt = "a pepper of thirty-two characters"
+)
+
+func burgle(t *testing.T) *burgled {
+	t.Helper()
+	s := newServer(t, "--log-level", "debug")
+	secrets := map[string]string{"pepper-file": thiefsSalt, "webhook-secret-file": "whsec_" + strings.Repeat("Y3Rk", 8)}
+	for flag, secret := range secrets {
+		file := filepath.Join(s.dir, flag)
+		check(t, os.WriteFile(file, []byte(secret+"\n"), 0o600))
+		s.flags = append(s.flags, "--"+flag, file)
+	}
+	s.start()
+	b := &burgled{server: s, admin: s.admin()}
+	check(t, os.Remove(s.keyFile)) // operators keep it elsewhere
+	b.admin.mustCreate(t, "acme")
+	b.admin.mustExchange(t, "acme")
+	var keys []map[string]any
+	for _, digest := range []jwks.Digest{jwks.SHA256Digest(thiefsKey), jwks.HMACDigest([]byte(thiefsSalt), saltedKey)} {
+		keys = append(keys, map[string]any{"digest": digest.String(), "owner": "cust_2"})
+	}
+	check(t, b.admin.call(http.MethodPost, "/v1/workspaces/acme/imports", map[string]any{"keys": keys}, nil))
+	k := b.admin.mustIssue(t, "acme")
+	b.admin.mustIssue(t, "acme", "parent", k.ID)
+	b.key, b.access = k.Token, b.admin.exchanged(t, k)
+
+	door := newDoor(t, s.url, "--key-file", gatewayKey(t, b.admin, map[string]any{}), "--pepper-file", filepath.Join(s.dir, "pepper-file"))
+	door.start()
+	door.ready()
+	envoy := startGateway(t, s, "acme")
+	b.doors = map[string]func(string) bool{
+		"Envoy":   func(secret string) bool { return envoy.get(t, secret) == http.StatusOK },
+		"gateway": func(secret string) bool { code, err := door.ask(secret); return err == nil && code == http.StatusOK },
+		"token endpoint": func(secret string) bool {
+			return b.asks("/token", "", url.Values{"grant_type": {"client_credentials"}, "client_secret": {secret}})
+		},
+		"introspection": func(secret string) bool { return b.asks("/introspect", secret, url.Values{"token": {"x"}}) },
+	}
+	return b
+}
+
+// asks posts a form, with a secret as the password if it is not empty, and reports whether the answer is 200.
+func (b *burgled) asks(path, secret string, form url.Values) bool {
+	r, err := http.NewRequest(http.MethodPost, b.issuer("acme")+path, strings.NewReader(form.Encode()))
+	check(b.t, err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if secret != "" {
+		r.SetBasicAuth("cust_1", secret)
+	}
+	resp, err := plainHTTP.Do(r)
+	check(b.t, err)
+	resp.Body.Close()
+	if resp.StatusCode == http.StatusOK || resp.StatusCode/100 == 4 && resp.StatusCode != http.StatusTooManyRequests {
+		return resp.StatusCode == http.StatusOK
+	}
+	b.t.Errorf("%s: %s", path, resp.Status)
+	return false
+}
+
+// TestE2EExchangeThief gives a thief the whole database and every file of a server with the exchange. No secret that is found there
+// and no token that can be made of it is accepted anywhere.
+func TestE2EExchangeThief(t *testing.T) {
+	t.Parallel()
+	b := burgle(t)
+	for name, secrets := range map[string][]string{
+		"Envoy": {b.key, b.access}, "gateway": {b.key, b.access, thiefsKey, saltedKey}, "token endpoint": {b.key, thiefsKey, saltedKey},
+		"introspection": {b.admin.token},
+	} {
+		for i, secret := range secrets {
+			eventually(t, fmt.Sprintf("%s accepts valid secret %d", name, i), func() bool { return b.doors[name](secret) })
+		}
+	}
+	found := b.loot(t)
+	digest := jwks.SHA256Digest(thiefsKey)
+	for what, secret := range map[string]string{
+		"a digest": hex.EncodeToString(digest.Sum[:]), "the pepper": thiefsSalt, "the kid of a signer": kid(t, b.access),
+	} {
+		if !slices.Contains(found, secret) {
+			t.Errorf("%s is not among what was found: this shows nothing", what)
+		}
+	}
+	forged := b.forged(t)
+	for _, secret := range append(found, forged...) {
+		for name, accepts := range b.doors {
+			if accepts(secret) {
+				t.Errorf("%s accepts %q, which a thief can find or make", name, secret)
+			}
+		}
+	}
+	t.Logf("%d secrets were found and %d tokens forged", len(found), len(forged))
+	for _, name := range []string{"Envoy", "gateway"} {
+		if !b.doors[name](b.access) {
+			t.Errorf("%s refuses a valid access token afterwards: this shows nothing", name)
+		}
+	}
+}
+
+// word is a part of a text that is long enough for a secret.
+var word = regexp.MustCompile(`[A-Za-z0-9+/=_.:$-]{16,}`)
+
+// loot returns all values of the database, each in several spellings, and the words and lines of all files.
+func (b *burgled) loot(t *testing.T) []string {
+	t.Helper()
+	all := make(map[string]bool)
+	read := func(text string) {
+		for _, w := range append(word.FindAllString(text, -1), strings.Split(text, "\n")...) {
+			if w = strings.TrimSpace(w); len(w) >= 16 && len(w) <= 1024 && !logged.MatchString(w) && !strings.ContainsFunc(w, unprintable) {
+				all[w] = true
+				if sum, err := base64.RawURLEncoding.DecodeString(w[strings.LastIndexByte(w, ':')+1:]); err == nil && len(sum) == 32 {
+					all[hex.EncodeToString(sum)], all[b64(string(sum))] = true, true
+				}
+			}
+		}
+	}
+	for _, value := range values(t, b.databaseFile()) {
+		switch value := value.(type) {
+		case string:
+			read(value)
+		case []byte:
+			all[hex.EncodeToString(value)] = len(value) >= 16
+			all[base64.RawURLEncoding.EncodeToString(value)] = len(value) >= 16
+			read(string(value))
+		}
+	}
+	check(t, filepath.WalkDir(b.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(path, b.databaseFile()) {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		read(string(text))
+		return err
+	}))
+	maps.DeleteFunc(all, func(_ string, long bool) bool { return !long })
+	return slices.Sorted(maps.Keys(all))
+}
+
+// logged are words of the log that differ in each line.
+var logged = regexp.MustCompile(`^(time|request_id|took|from)=`)
+
+func unprintable(r rune) bool { return r < ' ' || r > '~' }
+
+// values returns all values of a database.
+func values(t *testing.T, file string) (all []any) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+file+"?mode=ro")
+	check(t, err)
+	defer db.Close()
+	query := func(text string) (rows [][]any) {
+		found, err := db.Query(text)
+		check(t, err)
+		defer found.Close()
+		columns, err := found.Columns()
+		check(t, err)
+		for found.Next() {
+			row, to := make([]any, len(columns)), make([]any, len(columns))
+			for i := range row {
+				to[i] = &row[i]
+			}
+			check(t, found.Scan(to...))
+			rows = append(rows, row)
+		}
+		check(t, found.Err())
+		return rows
+	}
+	for _, table := range query("SELECT name FROM sqlite_schema WHERE type = 'table'") {
+		for _, row := range query(fmt.Sprintf("SELECT * FROM %q", table[0])) {
+			all = append(all, row...)
+		}
+	}
+	return all
+}
+
+// forged returns tokens of both types under each kid of the published set, and under those of nobody, signed with what a thief has:
+// keys of their own, published keys, and secrets from files.
+func (b *burgled) forged(t *testing.T) (all []string) {
+	t.Helper()
+	set, own := b.mustPublished("acme"), testkit.PrivateKey()
+	mine, err := jwks.FromPublicKey(&own.PublicKey)
+	check(t, err)
+	moduli := maps.Clone(set.moduli)
+	moduli[mine.KID().String()] = own.N
+	moduli[base64.RawURLEncoding.EncodeToString(make([]byte, 32))] = own.N
+	for id, n := range moduli {
+		der, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: n, E: 65537})
+		check(t, err)
+		shared := [][]byte{der, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), n.Bytes(), []byte(thiefsSalt), {}}
+		for _, typ := range []string{"JWT", "at+jwt"} {
+			head := func(alg, more string) string {
+				return `{"alg":"` + alg + `","kid":"` + id + `","typ":"` + typ + `"` + more + `}`
+			}
+			for _, payload := range b.payloads(t) {
+				all = append(all, testkit.Sign(own, head("RS256", ""), payload), testkit.Sign(nil, head("RS256", ""), payload),
+					testkit.Sign(own, head("RS256", `,"jwk":{"kty":"RSA","e":"AQAB","n":"`+b64(string(own.N.Bytes()))+`"}`), payload),
+					b64(head("none", ""))+"."+b64(payload)+".")
+				for _, secret := range shared {
+					all = append(all, hs256(b64(head("HS256", "")), b64(payload), secret))
+				}
+			}
+		}
+	}
+	return all
+}
+
+// payloads are claims like those of the key, and of access tokens of the key and of an imported key.
+func (b *burgled) payloads(t *testing.T) []string {
+	t.Helper()
+	imported, _, err := b.admin.exchange("acme", thiefsKey)
+	check(t, err)
+	return []string{plain(t, cut(b.key).body), plain(t, cut(b.access).body), plain(t, cut(imported).body)}
+}
