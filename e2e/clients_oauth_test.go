@@ -26,6 +26,15 @@ var oauthClients = []struct {
 	{"Spring Security", "spring", "OAuthSpring", false},
 }
 
+// validators are programs that check access tokens as RFC 9068 section 4 says.
+var validators = []struct {
+	name, language, program string
+	ci                      bool
+}{
+	{"oauth4webapi", "node", "oauth4webapi-validate", true},
+	{"Authlib", "python", "rfc9068_authlib", false},
+}
+
 // An exchange is the address of a token endpoint, which judges keys.
 type exchange string
 
@@ -81,6 +90,39 @@ func TestE2EOAuthClients(t *testing.T) {
 			check(t, err)
 			if claims.Subject != k.Owner || claims.Scope != "maps:read" || claims.KeyID != k.ID {
 				t.Errorf("the access token's claims: %+v", claims)
+			}
+		})
+	}
+	m.validate(t, k, m.admin.exchanged(t, k))
+}
+
+// validate has strict validators check the access tokens of the exchange, and keys of a workspace whose keys are access tokens.
+// They refuse other keys.
+func (m *matrix) validate(t *testing.T, k key, access string) {
+	m.create(t, "typed")
+	typed := map[string]any{"policy": map[string]any{"token_type": "at+jwt"}}
+	check(t, m.admin.call(http.MethodPatch, "/v1/workspaces/typed", typed, nil))
+	for _, v := range validators {
+		if !v.ci && os.Getenv("BURNKEY_E2E_CLIENTS") == "" {
+			continue
+		}
+		t.Run(v.name+", validating", func(t *testing.T) {
+			for workspace, token := range map[string]string{"acme": access, "typed": m.admin.mustIssue(t, "typed").Token} {
+				j, stop, err := by(v.language, v.program)(t, m, workspace, "page")
+				if errors.Is(err, errMissing) {
+					absent(t, err.Error())
+				}
+				check(t, err)
+				if reason := j.judge(token); reason != "" {
+					t.Errorf("%s: an access token is refused: %s", workspace, reason)
+				}
+				if j.judge(token[:len(token)-8]+"AAAAAAAA") == "" {
+					t.Errorf("%s: a token with another signature is accepted", workspace)
+				}
+				if workspace == "acme" && j.judge(k.Token) == "" {
+					t.Error("a key that is no access token is accepted: this shows nothing")
+				}
+				stop()
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ const programPatience = time.Minute
 
 // A program is a client's process. It reads one token a line, and answers each with the line "accepted" or "refused REASON".
 type program struct {
+	mu    sync.Mutex // held for a verdict
 	in    io.Writer
 	lines chan string // closed once the process has ended
 	gone  error       // says why no further verdict can come
@@ -57,6 +59,8 @@ func startProgram(t *testing.T, env, argv []string) (p *program, stop func()) {
 }
 
 func (p *program) judge(token string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.gone == nil {
 		_, _ = io.WriteString(p.in, token+"\n") // without an answer, the program has ended
 		select {

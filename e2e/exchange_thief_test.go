@@ -34,15 +34,15 @@ type burgled struct {
 }
 
 const (
-	thiefsKey  = "3L1deIyHyQA40WpeLeA1bIUXuvTwlGjo" // the text of imported keys
-	saltedKey  = "4L1deIyHyQA40WpeLeA1bIUXuvTwlGjo"
-	thiefsSalt = "a pepper of thirty-two characters"
+	importedText = "3L1deIyHyQA40WpeLeA1bIUXuvTwlGjo" // the texts of imported keys
+	pepperedText = "4L1deIyHyQA40WpeLeA1bIUXuvTwlGjo"
+	pepper       = "a pepper of thirty-two characters"
 )
 
 func burgle(t *testing.T) *burgled {
 	t.Helper()
 	s := newServer(t, "--log-level", "debug")
-	secrets := map[string]string{"pepper-file": thiefsSalt, "webhook-secret-file": "whsec_" + strings.Repeat("Y3Rk", 8)}
+	secrets := map[string]string{"pepper-file": pepper, "webhook-secret-file": "whsec_" + strings.Repeat("Y3Rk", 8)}
 	for flag, secret := range secrets {
 		file := filepath.Join(s.dir, flag)
 		check(t, os.WriteFile(file, []byte(secret+"\n"), 0o600))
@@ -54,7 +54,7 @@ func burgle(t *testing.T) *burgled {
 	b.admin.mustCreate(t, "acme")
 	b.admin.mustExchange(t, "acme")
 	var keys []map[string]any
-	for _, digest := range []jwks.Digest{jwks.SHA256Digest(thiefsKey), jwks.HMACDigest([]byte(thiefsSalt), saltedKey)} {
+	for _, digest := range []jwks.Digest{jwks.SHA256Digest(importedText), jwks.HMACDigest([]byte(pepper), pepperedText)} {
 		keys = append(keys, map[string]any{"digest": digest.String(), "owner": "cust_2"})
 	}
 	check(t, b.admin.call(http.MethodPost, "/v1/workspaces/acme/imports", map[string]any{"keys": keys}, nil))
@@ -101,7 +101,7 @@ func TestE2EExchangeThief(t *testing.T) {
 	t.Parallel()
 	b := burgle(t)
 	for name, secrets := range map[string][]string{
-		"Envoy": {b.key, b.access}, "gateway": {b.key, b.access, thiefsKey, saltedKey}, "token endpoint": {b.key, thiefsKey, saltedKey},
+		"Envoy": {b.key, b.access}, "gateway": {b.key, b.access, importedText, pepperedText}, "token endpoint": {b.key, importedText, pepperedText},
 		"introspection": {b.admin.token},
 	} {
 		for i, secret := range secrets {
@@ -109,9 +109,9 @@ func TestE2EExchangeThief(t *testing.T) {
 		}
 	}
 	found := b.loot(t)
-	digest := jwks.SHA256Digest(thiefsKey)
+	digest := jwks.SHA256Digest(importedText)
 	for what, secret := range map[string]string{
-		"a digest": hex.EncodeToString(digest.Sum[:]), "the pepper": thiefsSalt, "the kid of a signer": kid(t, b.access),
+		"a digest": hex.EncodeToString(digest.Sum[:]), "the pepper": pepper, "the kid of a signer": kid(t, b.access),
 	} {
 		if !slices.Contains(found, secret) {
 			t.Errorf("%s is not among what was found: this shows nothing", what)
@@ -221,7 +221,7 @@ func (b *burgled) forged(t *testing.T) (all []string) {
 	for id, n := range moduli {
 		der, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: n, E: 65537})
 		check(t, err)
-		shared := [][]byte{der, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), n.Bytes(), []byte(thiefsSalt), {}}
+		shared := [][]byte{der, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), n.Bytes(), []byte(pepper), {}}
 		for _, typ := range []string{"JWT", "at+jwt"} {
 			head := func(alg, more string) string {
 				return `{"alg":"` + alg + `","kid":"` + id + `","typ":"` + typ + `"` + more + `}`
@@ -242,7 +242,7 @@ func (b *burgled) forged(t *testing.T) (all []string) {
 // payloads are claims like those of the key, and of access tokens of the key and of an imported key.
 func (b *burgled) payloads(t *testing.T) []string {
 	t.Helper()
-	imported, _, err := b.admin.exchange("acme", thiefsKey)
+	imported, _, err := b.admin.exchange("acme", importedText)
 	check(t, err)
 	return []string{plain(t, cut(b.key).body), plain(t, cut(b.access).body), plain(t, cut(imported).body)}
 }
