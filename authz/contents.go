@@ -109,7 +109,7 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 		e.Add("claims", RuleNotObject)
 		return nil
 	}
-	for name := range members {
+	for _, name := range slices.Sorted(maps.Keys(members)) {
 		// Of names that differ only in case, many JSON libraries use the last: such a claim must not override a
 		// registered claim.
 		if same := folded(name); jwks.Reserved(same) && !reservedLater(same) {
@@ -140,7 +140,7 @@ func (e *InputError) noClaims(claims []byte, refused func(name string) bool) {
 	if json.Unmarshal(claims, &members) != nil {
 		return // claims refused it
 	}
-	for name := range members {
+	for _, name := range slices.Sorted(maps.Keys(members)) {
 		if refused(folded(name)) {
 			e.Add("claims."+name, RuleReservedClaim)
 		}

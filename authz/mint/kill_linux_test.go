@@ -22,7 +22,7 @@ func TestMintKillsWhatHangs(t *testing.T) {
 		deadline time.Duration
 		want     error
 	}{
-		{"on the deadline", 200 * time.Millisecond, ErrFailed},
+		{"on the deadline", 5 * time.Second, ErrFailed},
 		{"when the client leaves", time.Minute, context.Canceled},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -36,7 +36,7 @@ func TestMintKillsWhatHangs(t *testing.T) {
 				result <- err
 			}()
 			pid := await(t, os.Getpid(), m.binary)
-			if test.deadline > time.Second {
+			if errors.Is(test.want, context.Canceled) {
 				cancel()
 			}
 			err := <-result
@@ -44,7 +44,7 @@ func TestMintKillsWhatHangs(t *testing.T) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 			// The error of the Minter's own deadline must not look like the caller's deadline.
-			if errors.Is(test.want, ErrFailed) && (errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "200ms")) {
+			if errors.Is(test.want, ErrFailed) && (errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "5s")) {
 				t.Errorf("the error says %q", err)
 			}
 			if _, err := os.Stat(proc(pid)); !errors.Is(err, os.ErrNotExist) {
