@@ -14,6 +14,7 @@ func TestTokenPrefix(t *testing.T) {
 	c := oneSecond
 	c.Server, c.TokenPrefix = keys.url(), "acme-live-"
 	token := k.token(t, claims(c.Issuer("acme")))
+	access := k.sign(t, accessHeader(k.kid), claims(c.Issuer("acme"), "client_id", "cust_1")) // of the exchange: without the prefix
 	scripted := c
 	scripted.Places = places(t, "bearer", "header:X-API-Key")
 	gateways := map[string]*gateway{
@@ -24,6 +25,7 @@ func TestTokenPrefix(t *testing.T) {
 			for value, want := range map[string]int{
 				"Bearer acme-live-" + token:                 200,
 				"Bearer " + token:                           401,
+				"Bearer " + access:                          401,
 				"Bearer acme-" + token:                      401,
 				"Bearer acme-test-" + token:                 401,
 				"Bearer acme-live-acme-live-" + token:       401,
