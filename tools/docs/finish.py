@@ -1,6 +1,7 @@
 """Completes the site that Zensical has built: each page also as Markdown, and llms.txt, which lists them for programs.
 It fails if a page in the navigation is missing, if a page can't be reached, if an image is missing, or if the site is too large."""
 
+import json
 import pathlib
 import re
 import shutil
@@ -80,6 +81,13 @@ for bundle in SITE.glob("assets/javascripts/bundle.*.js"):
     if found == 1:
         bundle.write_text(script)
         (SITE / "search.json").unlink()
+
+# The changelog has the words of all pages, so it would be found by every search.
+index = SITE / "search.js"
+name, _, value = index.read_text().partition("=")
+value = json.loads(value.strip().rstrip(";"))
+value["items"] = [item for item in value["items"] if not item["location"].startswith("changelog.html")]
+index.write_text(f"{name}={json.dumps(value, ensure_ascii=False, separators=(',', ':'))};")
 
 size = sum(f.stat().st_size for f in SITE.rglob("*") if f.is_file())
 if size > LARGEST:
