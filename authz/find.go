@@ -2,6 +2,8 @@ package authz
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/burnkey/burnkey/jwks"
@@ -49,9 +51,62 @@ func readPasted(text jwks.Token) (*jwks.Parsed, error) {
 	return jwks.Parse(jwt)
 }
 
-// KeyNamed returns the key whose id or kid is in a string, by one index lookup. Errors: InputError if there is
-// neither, ErrNotFound.
+// KeyOfImported returns the first imported key that is in a string that a person pasted, of a workspace for which `may` returns
+// true, even if that key was revoked or has expired. Errors: ErrNotFound, *CrowdedError.
+func (s *Service) KeyOfImported(ctx context.Context, text jwks.Token, may func(workspace string) bool) (k store.Key, err error) {
+	err = s.reads.turn(ctx, "", func() error {
+		err := ErrNotFound
+		for _, secret := range OpaqueIn(text) {
+			if k, err = preferred(s.importedKeys(ctx, secret, may)); !errors.Is(err, ErrNotFound) {
+				break
+			}
+		}
+		return err
+	})
+	return k, err
+}
+
+// maxOpaque bounds the work for one text.
+const maxOpaque = 16
+
+// OpaqueIn returns what can be an imported key in a string that a person pasted: all of it, each word without quotes and
+// brackets, and what comes after a name.
+func OpaqueIn(text jwks.Token) (list []jwks.Token) {
+	const around = "\"'`,;.()[]{}<>\u201c\u201d\u201e"
+	add := func(secret string) {
+		if t := jwks.Token(secret); t != "" && len(list) < maxOpaque && !slices.Contains(list, t) {
+			list = append(list, t)
+		}
+	}
+	all := strings.TrimSpace(strings.TrimPrefix(text.Reveal(), "\ufeff"))
+	add(all)
+	for word := range strings.FieldsSeq(all) {
+		word = strings.Trim(word, around)
+		add(word)
+		for _, separator := range []string{":", "="} {
+			if _, value, ok := strings.Cut(word, separator); ok {
+				add(strings.Trim(value, around))
+			}
+		}
+	}
+	return list
+}
+
+// digested returns the imported key with a digest, of a workspace for which `may` returns true. Errors: ErrNotFound.
+func (s *Service) digested(ctx context.Context, d jwks.Digest, may func(workspace string) bool) (store.Key, error) {
+	k, err := s.store.KeyByDigest(ctx, d)
+	if err == nil && !may(k.Workspace) {
+		return store.Key{}, ErrNotFound
+	}
+	return k, err
+}
+
+// KeyNamed returns the key whose id or kid is in a string, or with that digest, by one index lookup. Errors: InputError if
+// there is none of them, ErrNotFound.
 func (s *Service) KeyNamed(ctx context.Context, workspace, text string) (store.Key, error) {
+	if d, err := jwks.ParseDigest(strings.TrimSpace(text)); err == nil {
+		return s.digested(ctx, d, only(workspace))
+	}
 	name, _ := NameIn(text)
 	if kid, err := jwks.ParseKID(name); err == nil {
 		return s.store.KeyByKID(ctx, workspace, kid)

@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 )
 
 func TestKeyOfToken(t *testing.T) {
@@ -41,6 +43,69 @@ func TestKeyOfToken(t *testing.T) {
 		}
 		if len(bad) > 20 && strings.Contains(err.Error(), bad[20:60]) {
 			t.Error("the error has a part of it")
+		}
+	}
+}
+
+// An imported key is found by its text, in any surroundings and state, and by its digest.
+func TestFindImportedKey(t *testing.T) {
+	const secret, uuid, peppered = "IL1deIyHyQA40WpeLeA1bIUXuvTwlGjo==", "550e8400-e29b-41d4-a716-446655440000", "q1w2e3"
+	s := newServer(t)
+	s.workspace("acme")
+	pepper := []byte("sixteen bytes or more")
+	entries := []authz.ImportEntry{
+		{Digest: jwks.SHA256Digest(secret).String(), Owner: "cust_1"},
+		{Digest: jwks.SHA256Digest(uuid).String(), Owner: "cust_2"},
+		{Digest: jwks.HMACDigest(pepper, peppered).String(), Owner: "cust_3"},
+	}
+	imported, err := s.Import(t.Context(), "acme", entries)
+	testkit.Check(t, err)
+	with := authz.New(authz.Options{
+		Store: s.store, Minter: s.minter, Publisher: publish.NewPublisher(s.store, nil), PublicURL: publicURL, Now: s.clock.Now, Pepper: pepper,
+	})
+	all := func(string) bool { return true }
+	find := func(s *authz.Service, text string, want *authz.Imported) {
+		t.Helper()
+		k, err := s.KeyOfImported(t.Context(), jwks.Token(text), all)
+		if want == nil && !errors.Is(err, authz.ErrNotFound) || want != nil && (err != nil || k.ID != want.Key.ID) {
+			t.Errorf("%s: %v, %v", text, k.ID, err)
+		}
+	}
+	_, err = s.Revoke(t.Context(), "acme", imported[0].Key.ID)
+	testkit.Check(t, err)
+	for _, text := range []string{
+		secret, "\ufeff " + secret + "\r\n", "Authorization: Bearer " + secret, `{"key":"` + secret + `"}`, "ACME_KEY=" + secret,
+		"It is \u201c" + secret + "\u201d.", "https://api.example.com/?key=" + secret, "X-API-Key:" + secret,
+	} {
+		find(s.Service, text, &imported[0])
+	}
+	find(s.Service, "export KEY='"+uuid+"'", &imported[1])
+	find(with, "it is "+peppered, &imported[2])
+	none := func(string) bool { return false }
+	if _, err := s.KeyOfImported(t.Context(), secret, none); !errors.Is(err, authz.ErrNotFound) {
+		t.Errorf("without permission: %v", err)
+	}
+	issued := s.issue("acme", authz.IssueRequest{})
+	for _, text := range []string{
+		"", peppered, secret[1:], jwks.SHA256Digest(secret).String(), issued.Token.Reveal(), "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 " + secret,
+	} {
+		find(s.Service, text, nil)
+	}
+
+	for i, e := range entries {
+		for _, text := range []string{e.Digest, "\n" + e.Digest + " "} {
+			if k, err := s.KeyNamed(t.Context(), "acme", text); err != nil || k.ID != imported[i].Key.ID {
+				t.Errorf("named %s: %v", text, err)
+			}
+			if k, err := s.FindKey(t.Context(), text, all); err != nil || k.ID != imported[i].Key.ID {
+				t.Errorf("found %s: %v", text, err)
+			}
+		}
+		if _, err := s.KeyNamed(t.Context(), "other", e.Digest); !errors.Is(err, authz.ErrNotFound) {
+			t.Errorf("in another workspace: %v", err)
+		}
+		if _, err := s.FindKey(t.Context(), e.Digest, none); !errors.Is(err, authz.ErrNotFound) {
+			t.Errorf("without permission: %v", err)
 		}
 	}
 }

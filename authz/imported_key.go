@@ -13,16 +13,23 @@ import (
 // importedKey returns the record of an imported key that a caller holds, whatever its state. Of two records, it prefers one
 // that is published, as a gateway does. Errors: ErrNotFound, also for a token of Burnkey and for a key of another workspace.
 func (s *Service) importedKey(ctx context.Context, workspace string, secret jwks.Token) (store.Key, error) {
-	all, err := s.importedKeys(ctx, workspace, secret)
+	return preferred(s.importedKeys(ctx, secret, only(workspace)))
+}
+
+func preferred(all []store.Key, err error) (store.Key, error) {
 	if err != nil {
 		return store.Key{}, err
 	}
 	return all[max(0, slices.IndexFunc(all, func(k store.Key) bool { return k.Published() }))], nil
 }
 
-// importedKeys returns all records of an imported key: it has two if it was imported with a pepper and without. Errors are
-// those of importedKey.
-func (s *Service) importedKeys(ctx context.Context, workspace string, secret jwks.Token) (all []store.Key, err error) {
+func only(workspace string) func(string) bool {
+	return func(other string) bool { return other == workspace }
+}
+
+// importedKeys returns all records of an imported key in workspaces for which `may` returns true: it has two if it was imported
+// with a pepper and without. Errors are those of importedKey.
+func (s *Service) importedKeys(ctx context.Context, secret jwks.Token, may func(workspace string) bool) (all []store.Key, err error) {
 	text := secret.Reveal()
 	if text == "" || len(text) > jwks.MaxTokenLen || !isOpaque(secret) {
 		return nil, ErrNotFound
@@ -34,7 +41,7 @@ func (s *Service) importedKeys(ctx context.Context, workspace string, secret jwk
 	for _, digest := range digests {
 		k, err := s.store.KeyByDigest(ctx, digest)
 		switch {
-		case err == nil && k.Workspace == workspace:
+		case err == nil && may(k.Workspace):
 			all = append(all, k)
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return nil, err

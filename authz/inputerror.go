@@ -48,7 +48,7 @@ var (
 	RuleNotWorkspaceID = rule("not_workspace_id", "must be the id of a workspace: 1 to 63 characters of a-z, 0-9 and -, not beginning with -")
 	RuleNotKeyID       = rule("not_key_id", "must be the id of a key")
 	RuleNotKID         = rule("not_kid", "must be the kid of a key")
-	RuleNotIDOrKID     = rule("not_id_or_kid", "must be an id or a kid")
+	RuleNotIDOrKID     = rule("not_id_or_kid", "must be an id, a kid or the digest of an imported key")
 	RuleNotToken       = rule("not_token", "must be a token")
 	RuleNotPosition    = rule("not_position", "must be a version and the fingerprint of the feed at it, joined by a dot")
 )

@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,9 +58,12 @@ func (s *Service) Overview(ctx context.Context, workspace string) (o store.Overv
 	return o, err
 }
 
-// FindKey returns the key whose id or kid is in a string, of any workspace for which `may` returns true. Errors:
-// InputError if there is neither, ErrNotFound.
+// FindKey returns the key whose id or kid is in a string, or with that digest, of any workspace for which `may` returns true.
+// Errors: InputError if there is none of them, ErrNotFound.
 func (s *Service) FindKey(ctx context.Context, text string, may func(workspace string) bool) (store.Key, error) {
+	if d, err := jwks.ParseDigest(strings.TrimSpace(text)); err == nil {
+		return s.digested(ctx, d, may)
+	}
 	name, _ := NameIn(text)
 	kid, noKID := jwks.ParseKID(name)
 	id, isID := store.ParseID(name)

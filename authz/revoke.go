@@ -63,7 +63,7 @@ func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.
 func (s *Service) revokeImported(ctx context.Context, workspace string, secret jwks.Token) (revoked bool, err error) {
 	var all []store.Key
 	err = s.unproved(ctx, workspace, func() (err error) {
-		all, err = s.importedKeys(ctx, workspace, secret)
+		all, err = s.importedKeys(ctx, secret, only(workspace))
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {

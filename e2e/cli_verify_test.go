@@ -49,6 +49,7 @@ func TestE2ECLIVerify(t *testing.T) {
 		})
 	}
 	t.Run("offline", func(t *testing.T) {
+		command{args: []string{"verify", "-"}, stdin: "sk_live_secretword"}.run(t).fails(t, "burnkey key find -")
 		verdict(t, good.Token, "unchecked", "not checked", nil)
 		verdict(t, revoked.Token, "unchecked", "not checked", nil)
 		verdict(t, brief.Token, "refused", "expired", nil)

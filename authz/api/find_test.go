@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // Management keys that may read a workspace find its keys by id or kid. To all others, these keys do not exist.
@@ -11,6 +13,9 @@ func TestFindKey(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	k, foreign := s.issue("acme", map[string]any{}), s.issue("other", map[string]any{})
+	const secret = "IL1deIyHyQA40WpeLeA1bIUXuvTwlGjo"
+	digest := jwks.SHA256Digest(secret).String()
+	s.imports(importsPath, fmt.Sprintf(`{"digest":%q,"owner":"x"}`, digest))
 	manager := s.issue(authz.Home, map[string]any{"scopes": []string{"keys:read"}})
 	reader, tied := s.manager("", "keys:read"), s.manager("acme", "keys:read")
 	for _, c := range []struct {
@@ -27,13 +32,18 @@ func TestFindKey(t *testing.T) {
 		{"an unknown id", tied, unknownID, 404},
 		{"a management key", reader, manager.id, 404},
 		{"a management key, by an admin", s.admin, manager.kid, 200},
+		{"the digest of an imported key", tied, digest, 200},
+		{"the same in hexadecimal", reader, fmt.Sprintf("sha256:%x", jwks.SHA256Digest(secret).Sum), 200},
+		{"the digest of a foreign imported key", s.manager("other", "keys:read"), digest, 404},
+		{"an unknown digest", reader, jwks.SHA256Digest("x").String(), 404},
+		{"an imported key", reader, secret, 422},
 		{"neither id nor kid", reader, "x", 422},
 	} {
 		a := s.do("GET", "/v1/keys/"+c.name, nil, as(c.token))
 		if a.status != c.status {
 			t.Errorf("%s: %d, want %d: %s", c.what, a.status, c.status, redact(string(a.body)))
 		}
-		if c.status == 200 && a.text("id") != c.name && a.text("kid") != c.name {
+		if c.status == 200 && a.text("id") != c.name && a.text("kid") != c.name && a.object()["imported"] != true {
 			t.Errorf("%s: another key: %s", c.what, a.body)
 		}
 	}

@@ -258,7 +258,7 @@ func (a *api) getKey(ctx context.Context, in *KeyPath) (Key, error) {
 
 // findKey shows a key of any workspace whose keys the caller may read. Other keys do not exist for it.
 func (a *api) findKey(ctx context.Context, in *struct {
-	ID string `path:"id" doc:"The key's id or kid"`
+	ID string `path:"id" doc:"The key's id or kid, or the digest of an imported key"`
 },
 ) (Key, error) {
 	find := func() (store.Key, error) {

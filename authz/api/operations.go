@@ -51,7 +51,8 @@ var operations = map[string]struct{ tag, description string }{
 	},
 	"get-key": {tagKeys, "Revoked and expired keys can be looked up, too. The answer never contains the token."},
 	"find-key": {
-		tagKeys, "By its id or kid, without the name of its workspace. 404 also for a key of a workspace that the caller may not read.",
+		tagKeys, "By its id, its kid or, for an imported key, its digest, without the name of its workspace. 404 also for a key of a workspace " +
+			"that the caller may not read.",
 	},
 	"update-key":    {tag: tagKeys},
 	"revoke-key":    {tag: tagKeys},

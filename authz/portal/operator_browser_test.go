@@ -275,7 +275,7 @@ func tableByKeyboard(t *testing.T, p *portaltest.Page, root string) {
 	order(t, p, "Skip to content")
 	p.Press("Enter")
 	order(t, p, "Create key", "Name, owner, ID or kid", "Owner", "Status", "Keys per page", "Columns", "Search", "Show all",
-		"Find a key by its token", "Everything about cust_9", "Revoke all keys of cust_9…",
+		"Find a key by its text", "Everything about cust_9", "Revoke all keys of cust_9…",
 		"Keys, as a table", "Name", "Owner", "Created", "Expires", "Last used")
 	p.Press("Tab")
 	p.Press("Space")

@@ -28,14 +28,30 @@ func findKey(v *visit) error {
 	return v.finish(k, "found")
 }
 
-// pastedKey finds a workspace's key by the token, id or kid in a pasted text. Errors: authz.InputError,
+// pastedKey finds a workspace's key by the token, imported key, id or kid in a pasted text. Errors: authz.InputError,
 // authz.ErrNotFound.
 func (v *visit) pastedKey(workspace, text string) (store.Key, error) {
 	k, err := v.service.KeyOfToken(v.r.Context(), workspace, jwks.Token(text))
-	if input := authz.InputError(nil); errors.As(err, &input) && !beginsToken(text) {
-		return v.service.KeyNamed(v.r.Context(), workspace, text)
+	if input := authz.InputError(nil); !errors.As(err, &input) || beginsToken(text) {
+		return k, err
 	}
-	return k, err
+	return v.orImported(text, func(in string) bool { return in == workspace }, func() (store.Key, error) {
+		return v.service.KeyNamed(v.r.Context(), workspace, text)
+	})
+}
+
+// orImported returns what find finds or, since an imported key can look like an id, the imported key in a text, of a workspace
+// for which `may` returns true. Otherwise it returns the error of find.
+func (v *visit) orImported(text string, may func(workspace string) bool, find func() (store.Key, error)) (store.Key, error) {
+	k, err := find()
+	if input := authz.InputError(nil); !errors.As(err, &input) && !errors.Is(err, authz.ErrNotFound) {
+		return k, err
+	}
+	imported, no := v.service.KeyOfImported(v.context(), jwks.Token(text), may)
+	if errors.Is(no, authz.ErrNotFound) {
+		return k, err
+	}
+	return imported, no
 }
 
 func (v *visit) notFound(status int, why string) error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -166,6 +167,43 @@ func TestTheOwnersHistoryTellsTheStaffsDeeds(t *testing.T) {
 	}
 }
 
+// The text of an imported key leads to it, in its workspace or from any, and is on no page.
+func TestFindImported(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.withHome()
+	const secret, uuid = "IL1deIyHyQA40WpeLeA1bIUXuvTwlGjo", "550e8400-e29b-41d4-a716-446655440000"
+	found, err := s.Import(t.Context(), "acme", []authz.ImportEntry{
+		{Digest: jwks.SHA256Digest(secret).String(), Owner: "cust_1"}, {Digest: jwks.SHA256Digest(uuid).String(), Owner: "cust_1"},
+	})
+	check(t, err)
+	operator, other, overseer := s.operator("acme"), s.operator("other"), s.overseer()
+	in := func(v *visitor, workspace, text string) *page {
+		t.Helper()
+		root := "/portal/" + workspace + "/operator"
+		p := v.post(root+"/keys", root+"/find", url.Values{"pasted": {text}})
+		if strings.Contains(p.body+p.Header().Get("Location")+s.log.String(), secret[4:]) {
+			t.Error("the key is shown again")
+		}
+		return p
+	}
+	anywhere := func(text string) *page {
+		t.Helper()
+		p := overseer.post(allPath, "/portal/burnkey/operator/find", url.Values{"pasted": {text}})
+		if strings.Contains(p.body+p.Header().Get("Location")+s.log.String(), secret[4:]) {
+			t.Error("the key is shown again")
+		}
+		return p
+	}
+	for i, text := range []string{"X-API-Key: " + secret, uuid} {
+		in(operator, "acme", text).want(303).saysDone(anyPath(found[i].Key), "found")
+		anywhere(text).want(303).saysDone(anyPath(found[i].Key), "found")
+	}
+	in(other, "other", secret).want(422).has("no imported key of this workspace")
+	in(other, "other", uuid).want(404)
+	anywhere("x" + secret).want(422).has("not a known imported key")
+}
+
 // A token leads to its key only.
 func TestFindByToken(t *testing.T) {
 	t.Parallel()
@@ -205,7 +243,7 @@ func TestFindByToken(t *testing.T) {
 	paste(token).want(303).saysDone(anyPath(k), "found")
 	paste(foreign).want(404).has("This workspace has no key for this token.")
 	for _, text := range []string{"", "x", token[1:], token[:20], strings.Repeat("a", 10000), "\xff\x00"} {
-		paste(text).want(422).has("This contains no Burnkey token, or only a part of one.")
+		paste(text).want(422).has("This contains no Burnkey token, or only a part of one, and no")
 	}
 	for _, text := range []string{
 		token[:100], "Bearer " + token[:len(token)-1], strings.Replace(token, ".", "", 1),

@@ -56,8 +56,9 @@ func (v *visit) workspaces() (*workspacesPage, error) {
 func findAnywhere(v *visit) error {
 	pasted := strings.TrimSpace(v.r.PostForm.Get("pasted"))
 	k, err := v.keyAnywhere(pasted)
-	if _, noToken := jwks.ReadPasted(pasted); noToken == nil {
-		pasted = "" // no page repeats a token
+	isPart := beginsToken(pasted)
+	if _, isName := authz.NameIn(pasted); !isName || isPart {
+		pasted = "" // no page repeats a key
 	}
 	var input authz.InputError
 	switch {
@@ -65,7 +66,7 @@ func findAnywhere(v *visit) error {
 		return v.foundNowhere(http.StatusUnprocessableEntity, pasted, "fault.found.home")
 	case errors.Is(err, authz.ErrNotFound):
 		return v.foundNowhere(http.StatusNotFound, pasted, "fault.found.none")
-	case errors.As(err, &input) && beginsToken(pasted):
+	case errors.As(err, &input) && isPart:
 		return v.foundNowhere(http.StatusUnprocessableEntity, "", "fault.pasted.part")
 	case errors.As(err, &input):
 		return v.foundNowhere(http.StatusUnprocessableEntity, pasted, "fault.found")
@@ -76,14 +77,15 @@ func findAnywhere(v *visit) error {
 	return v.finish(k, "found")
 }
 
-// keyAnywhere returns the key of a token, id or kid. Errors: authz.InputError, authz.ErrNotFound, errHome.
+// keyAnywhere returns the key of a token, imported key, id or kid. Errors: authz.InputError, authz.ErrNotFound, errHome.
 func (v *visit) keyAnywhere(pasted string) (k store.Key, err error) {
 	in, noToken := authz.WorkspaceOfToken(jwks.Token(pasted))
 	switch {
 	case noToken != nil && beginsToken(pasted):
 		return k, noToken
 	case noToken != nil:
-		k, err = v.service.FindKey(v.r.Context(), pasted, func(string) bool { return true })
+		anywhere := func(string) bool { return true }
+		k, err = v.orImported(pasted, anywhere, func() (store.Key, error) { return v.service.FindKey(v.r.Context(), pasted, anywhere) })
 	case in != authz.Home:
 		k, err = v.service.KeyOfToken(v.r.Context(), in, jwks.Token(pasted))
 	}

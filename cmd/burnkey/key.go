@@ -26,17 +26,6 @@ func keyCommand() *cobra.Command {
 	), keyFindCommand(&k))...)
 }
 
-func keyFindCommand(k *calls) *cobra.Command {
-	return &cobra.Command{
-		Use:   "find ID",
-		Short: "Find a key by its id or kid, in any workspace",
-		Args:  oneArg("the id or kid of a key"),
-		RunE: show(k, allKeyRows, func(cmd *cobra.Command, c *client.Client, args []string) (*client.Key, error) {
-			return c.FindKey(cmd.Context(), args[0])
-		}),
-	}
-}
-
 // lifetime is how long a key is valid.
 type lifetime struct {
 	span

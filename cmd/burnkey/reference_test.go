@@ -79,19 +79,40 @@ func TestReferenceOfCommands(t *testing.T) {
 // TestReferenceOfVariables checks that the reference lists every environment variable and the commands that read it.
 func TestReferenceOfVariables(t *testing.T) {
 	users := make(map[string][]string)
+	var all []string
 	for _, cmd := range commands(rootCommand())[1:] {
 		if cmd.HasSubCommands() {
 			continue
 		}
+		path := strings.TrimPrefix(cmd.CommandPath(), "burnkey ")
+		all = append(all, path)
 		for _, f := range flagsOf(cmd) {
 			name := variable(f.Name)
-			users[name] = append(users[name], "`"+strings.TrimPrefix(cmd.CommandPath(), "burnkey ")+"`")
+			users[name] = append(users[name], path)
 		}
 	}
 	var text strings.Builder
 	text.WriteString("| variable | commands |\n|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(users)) {
-		fmt.Fprintf(&text, "| `%s` | %s |\n", name, strings.Join(users[name], ", "))
+		fmt.Fprintf(&text, "| `%s` | %s |\n", name, inGroups(users[name], all))
 	}
 	testkit.Generated(t, "../../docs/reference/configuration.md", "variables", text.String())
+}
+
+// inGroups lists commands. It shortens those of a group of three or more, such as key, if they are all there.
+func inGroups(list, all []string) string {
+	var shown []string
+	for _, path := range list {
+		group, _, _ := strings.Cut(path, " ")
+		others := func(other string) bool { return !strings.HasPrefix(other, group+" ") }
+		members := slices.DeleteFunc(slices.Clone(all), others)
+		outside := func(member string) bool { return !slices.Contains(list, member) }
+		if len(members) > 2 && !slices.ContainsFunc(members, outside) {
+			path = group + " …"
+		}
+		if text := "`" + path + "`"; !slices.Contains(shown, text) {
+			shown = append(shown, text)
+		}
+	}
+	return strings.Join(shown, ", ")
 }

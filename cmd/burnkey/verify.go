@@ -74,15 +74,19 @@ func verifyCommand() *cobra.Command {
 
 // pasted returns the token from standard input or from the argument.
 func pasted(cmd *cobra.Command, arg string) (jwks.Token, error) {
+	text := arg
 	if arg != "-" {
 		warn(cmd, "other users of this machine can read a token on the command line; use - and pass it on standard input")
-		return jwks.ReadPasted(arg)
-	}
-	text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), jwks.MaxPastedLen+1))
-	if err != nil {
+	} else if read, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), jwks.MaxPastedLen+1)); err != nil {
 		return "", err
+	} else {
+		text = string(read)
 	}
-	return jwks.ReadPasted(string(text))
+	token, err := jwks.ReadPasted(text)
+	if err != nil && strings.TrimSpace(text) != "" && !strings.Contains(text, jwks.TokenPrefix) {
+		err = fmt.Errorf("%w: if it is an imported key, only the server knows it: use burnkey key find -", err)
+	}
+	return token, err
 }
 
 type verification struct {
