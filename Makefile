@@ -113,7 +113,7 @@ contract: build cluster ## The HTTP API against its OpenAPI document, by schemat
 	BURNKEY_E2E_CONTRACT=$(or $(CONTRACT),600) $(AS_SHIPPED) go test -count=1 -timeout 60m -run TestE2EContract -v ./e2e
 
 .PHONY: bench
-bench: build envoy nginx ## Measure against Envoy, nginx and openssl, for an hour (BENCH=--quick: a minute)
+bench: build envoy nginx $(if $(findstring --quick,$(BENCH)),,rivals) ## Measure against Envoy, nginx, openssl, Keycloak and Hydra, for an hour (BENCH=--quick: a minute)
 	@$(AS_SHIPPED) go build -o bin/benchmarks ./benchmarks
 	@exec bin/benchmarks $(BENCH)
 
@@ -205,6 +205,10 @@ promtool: ## promtool, which checks deploy/monitoring (unpacked from Debian's pa
 .PHONY: nginx
 nginx: ## nginx, for make bench and the documentation's commands (root on Debian gets it installed)
 	@tools/nginx.sh || [ "$$CI" != true ]
+
+.PHONY: rivals
+rivals: ## Keycloak and Ory Hydra, for make bench (needs a JDK, Maven and a C compiler)
+	@tools/rivals.sh || [ "$$CI" != true ]
 
 .PHONY: proxies
 proxies: ## Apache with mod_auth_openidc, and Caddy, for the documentation's commands (root on Debian gets it installed)

@@ -42,7 +42,7 @@ func p99(l loadResult) time.Duration { return percentile(l.latencies, .99) }
 
 // claims compares the measurements with the promises.
 func (r *results) claims() []claim {
-	return slices.Concat(r.gatewayClaims(), r.verifyClaims(), r.issuingClaims(), r.servingClaims(), r.changeClaims())
+	return slices.Concat(r.gatewayClaims(), r.verifyClaims(), r.issuingClaims(), r.servingClaims(), r.changeClaims(), r.exchangeClaims())
 }
 
 // ends returns the rungs with the fewest and the most keys at which the side was measured.
@@ -181,4 +181,11 @@ func (c claim) verdict() string {
 	default:
 		return "**does not hold**"
 	}
+}
+
+func (r *results) exchangeClaims() []claim {
+	if r.exchange == nil {
+		return missing("the exchange")
+	}
+	return []claim{atLeast("exchange: access tokens a second", r.exchange.servers[0].all().perSecond(), 2000, "")}
 }

@@ -24,20 +24,22 @@ type plan struct {
 	large       int // keys of the largest set outside the ladder
 	issuing     time.Duration
 	serving     time.Duration
-	openssl     int    // seconds
-	benchTime   string // of each of Go's own benchmarks
+	exchange    time.Duration // a turn of each server
+	warmUp      time.Duration // before the first
+	openssl     int           // seconds
+	benchTime   string        // of each of Go's own benchmarks
 }
 
 var (
 	full = plan{
 		loadTokens: 1000, rounds: 3, round: 8 * time.Second, firsts: 500, forged: 500, propagation: 300,
 		stockProp: 3, stockLimit: 3 * time.Minute, changes: 100, large: 8192, issuing: 20 * time.Second, serving: 5 * time.Second,
-		openssl: 3, benchTime: "2s",
+		openssl: 3, benchTime: "2s", exchange: 20 * time.Second, warmUp: time.Minute,
 	}
 	quick = plan{
 		loadTokens: 200, rounds: 1, round: 500 * time.Millisecond, firsts: 50, forged: 20, propagation: 5,
 		stockProp: 1, stockLimit: 20 * time.Second, changes: 10, large: 2048, issuing: 2 * time.Second, serving: 300 * time.Millisecond,
-		openssl: 1, benchTime: "50ms",
+		openssl: 1, benchTime: "50ms", exchange: 200 * time.Millisecond, warmUp: 200 * time.Millisecond,
 	}
 )
 

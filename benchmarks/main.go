@@ -1,5 +1,5 @@
 // Command benchmarks compares Burnkey with other programs, side by side in one run: stock Envoy, bare key generation,
-// openssl and nginx. `make bench` runs it; docs/benchmarks has the results of the last full run.
+// openssl, nginx, Keycloak and Hydra. `make bench` runs it; docs/benchmarks has the results of the last full run.
 //
 // Its keys are for loads only. They are genuine RSA-2048 keys, but products of a small pool of primes, so that a million are
 // made in seconds. From any two keys with a common prime, both private keys can be computed. No other program uses such
@@ -76,6 +76,7 @@ func (b *bench) parts() []part {
 		{"verify", part{"verification against openssl", b.verify}},
 		{"issuing", part{"issuing against bare key generation", b.issuing}},
 		{"jwks", part{"the JWKS against nginx", b.jwks}},
+		{"exchange", part{"the exchange against Keycloak and Hydra", b.exchange}},
 	} {
 		if b.o.part(p.flag) {
 			list = append(list, p.part)

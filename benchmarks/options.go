@@ -25,12 +25,13 @@ type options struct {
 	primes  string // file with the pool of primes, or ""
 	burnkey string
 	envoy   string
+	rivals  string // folder
 
 	noGateway bool // this burnkey has no gateway command
 }
 
 var (
-	allParts   = []string{"gateway", "change", "verify", "issuing", "jwks"}
+	allParts   = []string{"gateway", "change", "verify", "issuing", "jwks", "exchange"}
 	fullSizes  = []int{1, 8192, 65_536, 262_144, 1_138_688}
 	quickSizes = []int{1, 2048}
 )
@@ -53,6 +54,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 		"`FILE` that stores the pool of primes for the next run; empty: no file")
 	flags.StringVar(&o.burnkey, "burnkey", cmp.Or(os.Getenv("BURNKEY_BIN"), "bin/burnkey"), "the burnkey under test")
 	flags.StringVar(&o.envoy, "envoy", cmp.Or(os.Getenv("BURNKEY_ENVOY"), ".tools/envoy/envoy"), "Envoy 1.40")
+	flags.StringVar(&o.rivals, "rivals", filepath.Join(".tools", "rivals"), "`DIR` with Keycloak and Hydra; a quick run does without them")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

@@ -72,7 +72,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 }
 
 func TestParts(t *testing.T) {
-	for only, want := range map[string]int{"": 4, "gateway": 1, "change": 1, "gateway,change": 1, "verify,issuing,jwks": 3} {
+	for only, want := range map[string]int{"": 5, "gateway": 1, "change": 1, "gateway,change": 1, "verify,issuing,jwks": 3} {
 		o, err := parseOptions(append(here(t), "--only", only), new(bytes.Buffer))
 		if err != nil {
 			t.Fatal(err)

@@ -137,11 +137,17 @@ func usageOf(pid int) (u usage, err error) {
 // freeAddr returns an address on which no process listens. Its port is below the range from which the system
 // assigns ports to outgoing connections.
 func freeAddr() (string, error) {
+	addr, _, err := freePort()
+	return addr, err
+}
+
+func freePort() (addr, port string, err error) {
 	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
+		port = strconv.Itoa(20000 + rand.IntN(12000))
+		addr = net.JoinHostPort("127.0.0.1", port)
 		if l, err := net.Listen("tcp", addr); err == nil {
-			return addr, l.Close()
+			return addr, port, l.Close()
 		}
 	}
-	return "", errors.New("no free port from 20000 to 32000")
+	return "", "", errors.New("no free port from 20000 to 32000")
 }

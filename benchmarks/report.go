@@ -87,6 +87,9 @@ func (r *results) pages() []page {
 	if r.jwks != nil {
 		all = append(all, page{"jwks.md", "serving the JWKS", "Serving the JWKS", []*table{r.servingTable()}})
 	}
+	if r.exchange != nil {
+		all = append(all, page{"exchange.md", "the exchange", "The exchange, beside Keycloak and Hydra", []*table{r.exchangeTable()}})
+	}
 	return all
 }
 

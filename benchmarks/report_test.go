@@ -86,6 +86,10 @@ func sample() *results {
 			{"the set", 8192, 1, 3_700_000, times(1e6, 10), times(1e6, 10)},
 			{notModifiedKind, 8192, 8, 0, times(1e6, 10), times(1e6, 10)},
 		},
+		exchange: &exchangeResult{4000, []*issuerResult{
+			{"burnkey serve", []loadResult{times(4e5, 10), times(3e5, 10)}, time.Second, 1e8},
+			{"Keycloak", []loadResult{times(8e5, 10), times(9e5, 10)}, time.Second, 4e8},
+		}},
 		notes: []string{"a note"},
 	}
 }
@@ -126,6 +130,7 @@ func TestClaimsCanFail(t *testing.T) {
 		"bytes a revocation puts on disk":   func(r *results) { r.ladder[2].changes.revokeDisk = 9000 },
 		"median time of an issue":           func(r *results) { r.ladder[2].changes.issue = []time.Duration{3e8} },
 		"bytes an issue writes at 1,138,68": func(r *results) { r.ladder[2].changes.issueBytes = 9000 },
+		"access tokens a second":            func(r *results) { r.exchange.servers[0].rounds[0] = times(1e7, 10) },
 	} {
 		r := sample()
 		spoil(r)
@@ -158,6 +163,10 @@ func TestFiles(t *testing.T) {
 		"issuing.md": {"| burnkey serve | 380 | 19 | 0.95 × |"},
 		"jwks.md":    {"| 304 | 8,192 | – | 8 |"},
 		"change.md":  {"| 1,138,688 | revocation | 1 | 1 ms |"},
+		"exchange.md": {
+			"| burnkey serve | 2,857 | 300 µs | 400 µs | 50 ms | 100 MB |  |",
+			"| Keycloak | 1,176 | 800 µs | 900 µs | 50 ms | 400 MB | 2 to 3 × |",
+		},
 	} {
 		text := files[name]
 		for _, word := range append(words, "About this run.") {

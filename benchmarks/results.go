@@ -4,11 +4,12 @@ import "time"
 
 // results are all measurements of a run. Measurements that were not made are nil or zero.
 type results struct {
-	ladder  []rung
-	issuing *issuingResult
-	verify  *verifyResult
-	jwks    []servingResult
-	notes   []string // parts that were not measured, with the reason
+	ladder   []rung
+	issuing  *issuingResult
+	verify   *verifyResult
+	jwks     []servingResult
+	exchange *exchangeResult
+	notes    []string // parts that were not measured, with the reason
 }
 
 // rung contains the measurements for one number of keys.
