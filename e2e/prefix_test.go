@@ -123,13 +123,14 @@ func TestE2ETokenPrefixTakenOn(t *testing.T) {
 }
 
 // TestE2ETokenPrefixLife takes keys with a prefix through their life at an Envoy that verifies them itself, and at the
-// gateway service without a management key, which strips any prefix.
+// gateway service without a management key, which strips any prefix. Access tokens have none.
 func TestE2ETokenPrefixLife(t *testing.T) {
 	t.Parallel()
 	envoytest.Binary(t)
 	s := startServer(t)
 	admin := s.admin()
 	check(t, admin.call(http.MethodPost, "/v1/workspaces", map[string]any{"id": "acme", "token_prefix": "acme-live-"}, nil))
+	admin.mustExchange(t, "acme")
 	a := startAsked(t, s, "--workspace", "acme")
 	for mode, g := range map[string]*gateway{
 		"pull":    startEnvoy(t, "--server", s.url, "--cache", cacheTime.String(), "--workspace", "acme", "--token-prefix", "acme-live-"),
@@ -141,6 +142,11 @@ func TestE2ETokenPrefixLife(t *testing.T) {
 			prefix, jwt := jwks.CutPrefix(k.Token)
 			if code := g.get(t, jwt); prefix != "acme-live-" || code == http.StatusOK != (mode == "gateway") {
 				t.Errorf("the prefix %q; %d without it", prefix, code)
+			}
+			access := admin.exchanged(t, k)
+			g.until(t, time.Now(), http.StatusOK, access, cacheTime+slack)
+			if prefix, _ := jwks.CutPrefix(access); prefix != "" {
+				t.Errorf("an access token has the prefix %q", prefix)
 			}
 			var next key
 			check(t, admin.call(http.MethodPost, "/v1/workspaces/acme/keys/"+k.ID+"/rotate", map[string]any{"grace": "0s"}, &next))

@@ -87,7 +87,7 @@ func envoyConfigCommand() *cobra.Command {
 	managementFlag(flags, &c.InsecureManagementKeys)
 	credentialFlag(flags, &credentials)
 	flags.BoolVar(&c.Imported, "imported", false, "let imported keys of other systems through to burnkey gateway, in mode gateway")
-	flags.StringVar(&c.TokenPrefix, "token-prefix", "", "`PREFIX` of all tokens, in mode pull (default none); tokens without it are refused")
+	flags.StringVar(&c.TokenPrefix, "token-prefix", "", "`PREFIX` of all keys, in mode pull (default none); keys without it are refused")
 	flags.BoolVar(&c.StripAuthorization, "strip-authorization", false,
 		"in mode pull, remove the headers that contain the key before requests reach the API; a query parameter is always removed")
 	flags.BoolVar(&c.RequireExpiration, "require-expiration", false, "refuse keys that never expire")

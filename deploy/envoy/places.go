@@ -9,7 +9,7 @@ import (
 )
 
 // keyHeader carries the key from the filter that finds it to those that verify it, if it can be elsewhere than in a
-// bearer token. Clients cannot set it: the first filter removes all headers that begin like this.
+// bearer token, or has a prefix. Clients cannot set it: the first filter removes all headers that begin like this.
 const keyHeader = "x-burnkey-credential"
 
 // keyShape is a regular expression for a header, which a key must match before it is verified.
@@ -17,13 +17,13 @@ type keyShape struct{ Name, Header, Regex string } // the header as YAML
 
 // setPlaces prepares what depends on the places of a key.
 func (v *view) setPlaces() {
-	v.ByScript = v.Gateway == nil && !v.Places.OnlyBearer()
+	v.ByScript = v.Gateway == nil && (!v.Places.OnlyBearer() || v.TokenPrefix != "")
 	switch {
 	case v.ByScript:
-		v.Shapes = []keyShape{{keyHeader, keyHeader, v.TokenPrefix + tokenShape}}
+		v.Shapes = []keyShape{{keyHeader, keyHeader, tokenShape}}
 		v.NoKey = "!('" + keyHeader + "' in request.headers)"
 	case v.Gateway == nil:
-		v.Shapes = []keyShape{{"authorization", "authorization", "Bearer " + v.TokenPrefix + tokenShape}}
+		v.Shapes = []keyShape{{"authorization", "authorization", "Bearer " + tokenShape}}
 		v.NoKey = noAuthorization(v.Places.Schemes()...)
 	case v.Places.OnlyBearer():
 		v.Shapes = []keyShape{{"authorization", "authorization", bearerScheme + v.anyShape(bearerKeyShape)}}
@@ -133,6 +133,9 @@ func (v view) ReadsAuthorization() bool {
 
 // TokenStart is the beginning of a token's JWT.
 func (v view) TokenStart() string { return jwks.TokenPrefix }
+
+// AccessEnd is the end of the header of access tokens.
+func (v view) AccessEnd() string { return accessEnd }
 
 // MaxParameters is jwks.MaxParameters.
 func (v view) MaxParameters() int { return jwks.MaxParameters }

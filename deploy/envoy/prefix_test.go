@@ -14,18 +14,27 @@ func TestTokenPrefix(t *testing.T) {
 	c := oneSecond
 	c.Server, c.TokenPrefix = keys.url(), "acme-live-"
 	token := k.token(t, claims(c.Issuer("acme")))
-	access := k.sign(t, accessHeader(k.kid), claims(c.Issuer("acme"), "client_id", "cust_1")) // of the exchange: without the prefix
-	scripted := c
+	typed := k.sign(t, accessHeader(k.kid), claims(c.Issuer("acme"), "client_id", "cust_1"))
+	ofExchange := []any{"client_id", "cust_1", "key_id", "0190-key", "key_kid", k.kid}
+	access := k.sign(t, accessHeader(k.kid), claims(c.Issuer("acme"), ofExchange...))
+	custom := k.token(t, claims(c.Issuer("acme"), ofExchange...)) // an old key with such claims of its own
+	several, scripted := c, c
+	several.Workspaces = []string{"beta", "acme"}
+	keys.publish("beta", newKey(t))
 	scripted.Places = places(t, "bearer", "header:X-API-Key")
 	gateways := map[string]*gateway{
-		"pull": startGateway(t, c, keys), "pull, every place": startGateway(t, scripted, keys), "ESPv2": startESPv2(t, c, keys, asRendered),
+		"pull": startGateway(t, c, keys), "pull, several workspaces": startGateway(t, several, keys),
+		"pull, every place": startGateway(t, scripted, keys),
+		"ESPv2":             startESPv2(t, c, keys, asRendered),
 	}
 	for name, g := range gateways {
 		t.Run(name, func(t *testing.T) {
 			for value, want := range map[string]int{
 				"Bearer acme-live-" + token:                 200,
 				"Bearer " + token:                           401,
-				"Bearer " + access:                          401,
+				"Bearer " + typed:                           401,
+				"Bearer " + custom:                          401,
+				"Bearer acme-live-" + typed:                 200,
 				"Bearer acme-" + token:                      401,
 				"Bearer acme-test-" + token:                 401,
 				"Bearer acme-live-acme-live-" + token:       401,
@@ -39,6 +48,10 @@ func TestTokenPrefix(t *testing.T) {
 				if resp := g.get(t, "/", "Authorization: "+value); resp.StatusCode != want {
 					t.Errorf("%.40q: %d, want %d", value, resp.StatusCode, want)
 				}
+			}
+			// ESPv2 knows one form.
+			if got, want := g.get(t, "/", bearer(access)).StatusCode, map[bool]int{true: 401, false: 200}[name == "ESPv2"]; got != want {
+				t.Errorf("an access token without the prefix: %d, want %d", got, want)
 			}
 			if got := g.get(t, "/", "X-API-Key: acme-live-"+token).StatusCode; got == 200 != strings.Contains(name, "every") {
 				t.Errorf("X-API-Key: %d", got)

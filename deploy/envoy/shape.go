@@ -9,6 +9,7 @@ const (
 	headerStart = "eyJhbGciOiJSUzI1NiIsImtpZCI6" // {"alg":"RS256","kid":
 	headerType  = "LCJ0eXAiOiJ"                  // ,"typ":"
 	headerEnd   = headerType + "(?:KV1Qi|hdCtqd3Qi)fQ"
+	accessEnd   = "hdCtqd3QifQ" // at+jwt"}
 
 	kidSize = 60 // characters between headerStart and headerType
 )
@@ -34,9 +35,9 @@ const (
 
 // RE2 expressions that the whole Authorization value must match. The scheme is case-insensitive
 // (RFC 9110 section 11.1), and several spaces may follow (RFC 6750 section 2.1), but jwt_authn
-// finds a token only after exactly "Bearer " and the prefix of tokens, if there is one. It treats any other spelling as
-// no token, so the shape must refuse those. burnkey gateway reads the header by the rules of anyBearerShape, and knows the
-// prefix of each workspace.
+// finds a token only after exactly "Bearer ". It treats any other spelling as no token, so the
+// shape must refuse those. burnkey gateway reads the header by the rules of anyBearerShape, and
+// knows the prefix of each workspace.
 const (
 	bearerScheme   = "[Bb][Ee][Aa][Rr][Ee][Rr] +"
 	anyBearerShape = bearerScheme + anyTokenShape

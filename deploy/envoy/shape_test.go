@@ -40,6 +40,9 @@ func TestShapeConstants(t *testing.T) {
 		if kidSize != 60 || !end.MatchString(whole) {
 			t.Errorf("%s: the header %s does not match", typ, whole)
 		}
+		if strings.HasSuffix(whole, accessEnd) != (typ == "at+jwt") {
+			t.Errorf("%s: the header %s and the end of access tokens", typ, whole)
+		}
 	}
 	if want := enc([]byte(`{"alg":"RS256","kid":`)); headerStart != want {
 		t.Errorf("headerStart is %s, want %s", headerStart, want)
