@@ -76,7 +76,7 @@ func TestImportedKeyWithTwoDigests(t *testing.T) {
 	const third = "another key of the other system"
 	imported("other", jwks.SHA256Digest(third))
 	both := []store.Key{imported("acme", jwks.HMACDigest([]byte(pepper), third)), peppered, plain}
-	for _, token := range []jwks.Token{secret, third} {
+	for _, token := range []jwks.Token{"Authorization: Bearer " + secret + "\n", third} {
 		if revoked, err := s.RevokeToken(t.Context(), "acme", token); err != nil || !revoked {
 			t.Errorf("%v, %v", revoked, err)
 		}

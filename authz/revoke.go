@@ -59,11 +59,16 @@ func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.
 	return s.revokeHeld(ctx, workspace, id)
 }
 
-// revokeImported revokes the imported key with this text, if there is one: all its records, or it would still be accepted.
-func (s *Service) revokeImported(ctx context.Context, workspace string, secret jwks.Token) (revoked bool, err error) {
+// revokeImported revokes the imported key in a string as pasted, if there is one: all its records, or it would still be accepted.
+func (s *Service) revokeImported(ctx context.Context, workspace string, text jwks.Token) (revoked bool, err error) {
 	var all []store.Key
-	err = s.unproved(ctx, workspace, func() (err error) {
-		all, err = s.importedKeys(ctx, secret, only(workspace))
+	err = s.unproved(ctx, workspace, func() error {
+		err := ErrNotFound
+		for _, secret := range OpaqueIn(text) {
+			if all, err = s.importedKeys(ctx, secret, only(workspace)); !errors.Is(err, ErrNotFound) {
+				break
+			}
+		}
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {
