@@ -54,7 +54,7 @@ func TestE2EImportMove(t *testing.T) {
 
 	run := func(want string) {
 		t.Helper()
-		if got := strings.Join(strings.Fields(newCLI(t, s).ok("import", file, "-w", "acme")), " "); got != want {
+		if got := strings.Join(strings.Fields(newCLI(t, s).ok("import", file, "-w", "acme", "--never-expires")), " "); got != want {
 			t.Errorf("the command says %q", got)
 		}
 	}

@@ -75,8 +75,10 @@ type imports struct {
 	Refused  int  `json:"refused"`
 	Weak     int  `json:"weak"`
 	// NotBearer is the number of keys that can't be sent as Authorization: Bearer.
-	NotBearer int             `json:"not_bearer"`
-	Refusals  []importRefusal `json:"refusals"`
+	NotBearer int `json:"not_bearer"`
+	// WithoutExpiry is the number of keys for which the file has no expiry, and that get the workspace's default.
+	WithoutExpiry int             `json:"without_expiry"`
+	Refusals      []importRefusal `json:"refusals"`
 }
 
 type importRefusal struct {
@@ -128,6 +130,10 @@ func (n *imports) warn(cmd *cobra.Command) {
 		cmd.PrintErrf("warning: %s fewer than 128 bits, by their length and characters. A thief of the digests can find such keys by "+
 			"trying: rotate them soon, or use --pepper-file.\n", keysHave(n.Weak))
 	}
+	if n.WithoutExpiry > 0 {
+		cmd.PrintErrf("warning: %s no expiry in the file: the default of the workspace applies, 90 days unless it has another. To keep "+
+			"such keys until they are revoked, use --never-expires.\n", keysHave(n.WithoutExpiry))
+	}
 	if n.NotBearer > 0 {
 		cmd.PrintErrf("warning: %s characters that Authorization: Bearer can't contain. Gateways accept such keys only elsewhere, for "+
 			"example with --credential header:X-API-Key.\n", keysHave(n.NotBearer))
@@ -152,6 +158,9 @@ func (n *imports) sort(lines []importLine) (good []importLine) {
 		}
 		if l.weak {
 			n.Weak++
+		}
+		if l.key.ExpiresAt.IsZero() && !l.key.NeverExpires {
+			n.WithoutExpiry++
 		}
 		if l.notBearer {
 			n.NotBearer++

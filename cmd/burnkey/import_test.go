@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -243,9 +244,12 @@ func TestImportBatches(t *testing.T) {
 
 // Refusals of the file and of the server are shown in the order of the file. A fault of a file in YAML names its line.
 func TestImportOrder(t *testing.T) {
-	lines := []importLine{{place: "line 1"}, {place: "line 2", err: errTwoKeys}, {place: "line 3"}}
+	lines := []importLine{{place: "line 1"}, {place: "line 2", err: errTwoKeys}, {place: "line 3", key: client.ImportKey{NeverExpires: true}}}
 	n := &imports{DryRun: true}
 	good := n.sort(lines)
+	if n.WithoutExpiry != 1 {
+		t.Errorf("%d keys without an expiry", n.WithoutExpiry)
+	}
 	n.refuse(&good[1], "owner: is full")
 	n.refuse(&good[0], "plan: must be a plan of the workspace")
 	var out bytes.Buffer
