@@ -8,6 +8,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/testkit"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -67,6 +69,55 @@ func TestChildrenEndWithTheirParent(t *testing.T) {
 	}
 	if _, err := s.Revoke(t.Context(), "acme", parent.ID); err != nil {
 		t.Fatal(err)
+	}
+	if s.publishes("acme", child.KID) || s.status(child.ID) != store.Revoked {
+		t.Error("the parent is revoked, and the child is not")
+	}
+}
+
+// A key under an imported key is an ordinary key, and ends with it.
+func TestKeysUnderAnImportedKey(t *testing.T) {
+	const secret = "IL1deIyHyQA40WpeLeA1bIUXuvTwlGjo"
+	s := newServer(t)
+	s.workspace("acme")
+	got, err := s.Import(t.Context(), "acme", []authz.ImportEntry{
+		{Digest: jwks.SHA256Digest(secret).String(), Owner: "cust_1", Scopes: []string{"a", "b"}, AllowedIPs: []string{"10.0.0.0/8"}},
+	})
+	testkit.Check(t, err)
+	parent := got[0].Key
+	s.clock.Advance(time.Minute)
+	child := s.issue("acme", authz.IssueRequest{Parent: parent.ID, Scopes: []string{"a"}})
+	if child.Parent != parent.ID || child.Digest != nil || !slices.Equal(child.AllowedIPs, parent.AllowedIPs) ||
+		child.ExpiresAt.After(parent.ExpiresAt) || !s.publishes("acme", child.KID) {
+		t.Errorf("%+v", child.Key)
+	}
+	_, err = s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "cust_1", Parent: parent.ID, Scopes: []string{"c"}})
+	wantRule(t, err, "scopes", authz.RuleBeyondParent)
+	enable := func(yes bool) {
+		t.Helper()
+		_, err := s.UpdateKey(t.Context(), "acme", parent.ID, authz.KeyPatch{Enabled: &yes})
+		testkit.Check(t, err)
+		if s.publishes("acme", child.KID) != yes {
+			t.Errorf("the parent is enabled: %t, and the child is published: %t", yes, !yes)
+		}
+	}
+	enable(false)
+	enable(true)
+
+	next := s.rotate(parent.ID, grace(time.Hour))
+	of := func(parent store.Key) {
+		t.Helper()
+		if k, err := s.Key(t.Context(), "acme", child.ID); err != nil || k.Parent != parent.ID || !s.publishes("acme", k.KID) {
+			t.Errorf("the parent is %s, want %s; %v", k.Parent, parent.ID, err)
+		}
+	}
+	of(next.Key)
+	_, err = s.UndoRotation(t.Context(), "acme", parent.ID)
+	testkit.Check(t, err)
+	of(parent)
+
+	if revoked, err := s.RevokeToken(t.Context(), "acme", secret); err != nil || !revoked {
+		t.Fatal(revoked, err)
 	}
 	if s.publishes("acme", child.KID) || s.status(child.ID) != store.Revoked {
 		t.Error("the parent is revoked, and the child is not")

@@ -88,7 +88,7 @@ var (
 	RuleProducersExpiry     = rule("producers_expiry", "must be at most {max}, which the producer set for this key")
 	RuleProducersScopes     = rule("producers_scopes", "must be among the scopes that the producer set for this key: {values}")
 	RuleProducersNetworks   = rule("producers_networks", "each must be within those that the producer set for this key: {values}")
-	RuleNoParent            = rule("no_parent", "must be an active key of the same owner, not imported, and without a parent")
+	RuleNoParent            = rule("no_parent", "must be an active key of the same owner, without a parent")
 	RuleManyChildren        = rule("many_children", "must be a key that has fewer than {max} keys under it")
 	RuleBeyondParent        = rule("beyond_parent", "must be within what the parent key allows")
 	RuleSuspendedByParent   = rule("suspended_by_parent", "can't be changed: the parent key is suspended")

@@ -17,7 +17,7 @@ const ByParent = "parent"
 
 // Errors of keys under a parent.
 var (
-	// ErrNoParent: the parent is not an Active key of the same workspace and owner, is a child or was imported.
+	// ErrNoParent: the parent is not an Active key of the same workspace and owner, or is a child.
 	ErrNoParent = errors.New("the key can't have keys under it")
 	// ErrBeyondParent: the key could do what its parent can't.
 	ErrBeyondParent = errors.New("the parent does not allow this")
@@ -50,7 +50,7 @@ func (k *Key) CheckParent(parent *Key, children int) error {
 
 // CanHaveChildren reports whether a key of an owner can be issued under k at a time.
 func (k *Key) CanHaveChildren(owner string, at time.Time) bool {
-	return k.Owner == owner && k.Parent == uuid.Nil && k.Digest == nil && k.Status(at) == Active
+	return k.Owner == owner && k.Parent == uuid.Nil && k.Status(at) == Active
 }
 
 // within reports whether k can do no more than its parent.

@@ -333,3 +333,19 @@ func TestChangesOfKeysUnderAKey(t *testing.T) {
 	v.get(keyPath(agent)+"?lang=de").want(200).has("zusammen mit dem übergeordneten Schlüssel pausiert", "Übergeordneter Schlüssel Main")
 	v.get(keyPath(main) + "?lang=de").want(200).has("Mit ihm wird 1 Schlüssel unter ihm widerrufen.")
 }
+
+// The page of an imported key creates keys under it, too.
+func TestAKeyUnderAnImportedKey(t *testing.T) {
+	t.Parallel()
+	s, _ := withParent(t)
+	digest := jwks.SHA256Digest("IL1deIyHyQA40WpeLeA1bIUXuvTwlGjo").String()
+	got, err := s.Import(t.Context(), "acme", []authz.ImportEntry{{Digest: digest, Owner: "cust_1", Name: "Old", Scopes: []string{"a"}}})
+	check(t, err)
+	v, main := s.owner("acme", "cust_1"), got[0].Key
+	v.get(keyPath(main)).want(200).has("Imported", "New key under this one")
+	v.get(newUnder(main)).want(200).has("Create a key under “Old”", "About a")
+	if made := v.under(main, "scopes", "a").want(200); !strings.Contains(made.body, s.minter.last()) {
+		t.Error("the page does not show the token")
+	}
+	v.get(keyPath(main)).want(200).has("Agent", "revoked with it")
+}

@@ -14,16 +14,37 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-var delegationTests = []test{
-	{"can do no more than it", childNarrower},
+// adopter stores the record of a key that gets keys under it.
+type adopter func(env, store.Key) store.Key
+
+func issuedParent(e env, k store.Key) store.Key {
+	e.Helper()
+	k, _ = e.issue(k)
+	return k
+}
+
+func importedParent(e env, k store.Key) store.Key {
+	e.Helper()
+	k.Claims, k.Digest = nil, digestOf(k.ID.String())
+	return e.imported(k)
+}
+
+var childTests = []test{
 	{"are at most 100", childrenBounded},
-	{"are revoked with it", childrenRevoked},
-	{"are suspended and resumed with it, besides their own suspension", childrenSuspended},
-	{"are narrowed with it, and not widened", childrenNarrowed},
-	{"are under its successor after a rotation", childrenRotated},
 	{"are not rotated", childNotRotated},
-	{"can never do what it can't", childrenProgram},
-	{"are not left over by a race with its revocation or rotation", childrenRace},
+}
+
+func delegationTests(adopt adopter) []test {
+	with := func(run func(env, adopter)) func(env) { return func(e env) { run(e, adopt) } }
+	return []test{
+		{"can do no more than it", with(childNarrower)},
+		{"are revoked with it", with(childrenRevoked)},
+		{"are suspended and resumed with it, besides their own suspension", with(childrenSuspended)},
+		{"are narrowed with it, and not widened", with(childrenNarrowed)},
+		{"are under its successor after a rotation", with(childrenRotated)},
+		{"can never do what it can't", with(childrenProgram)},
+		{"are not left over by a race with its revocation or rotation", with(childrenRace)},
+	}
 }
 
 // child returns a record for a key under another.
@@ -38,12 +59,12 @@ func (e env) children(parent store.Key) []store.Key {
 	return e.list(parent.Workspace, store.Filter{Parent: parent.ID})
 }
 
-func childNarrower(e env) {
+func childNarrower(e env, adopt adopter) {
 	e.create("acme")
 	e.plan("acme", "gold", rule(1))
 	r := NewRecord("acme", "o")
 	r.AllowedIPs = someNetworks
-	parent, _ := e.issue(r)
+	parent := adopt(e, r)
 	for name, c := range map[string]struct {
 		want   error
 		change func(k *store.Key)
@@ -100,9 +121,9 @@ func childrenBounded(e env) {
 	e.issue(child(parent))
 }
 
-func childrenRevoked(e env) {
+func childrenRevoked(e env, adopt adopter) {
 	e.create("acme")
-	parent, _ := e.issue(NewRecord("acme", "o"))
+	parent := adopt(e, NewRecord("acme", "o"))
 	a, _ := e.issue(child(parent))
 	b, _ := e.issue(child(parent))
 	other, _ := e.issue(NewRecord("acme", "o"))
@@ -126,9 +147,9 @@ func childrenRevoked(e env) {
 	e.consistent("acme")
 }
 
-func childrenSuspended(e env) {
+func childrenSuspended(e env, adopt adopter) {
 	e.create("acme")
-	parent, _ := e.issue(NewRecord("acme", "o"))
+	parent := adopt(e, NewRecord("acme", "o"))
 	a, _ := e.issue(child(parent))
 	b, _ := e.issue(child(parent))
 	e.suspend(b)
@@ -146,9 +167,9 @@ func childrenSuspended(e env) {
 	e.consistent("acme")
 }
 
-func childrenNarrowed(e env) {
+func childrenNarrowed(e env, adopt adopter) {
 	e.create("acme")
-	parent, _ := e.issue(NewRecord("acme", "o"))
+	parent := adopt(e, NewRecord("acme", "o"))
 	r := child(parent)
 	r.Scopes, r.AllowedIPs = parent.Scopes, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.0/24")}
 	a, _ := e.issue(r)
@@ -171,9 +192,9 @@ func childrenNarrowed(e env) {
 	e.consistent("acme")
 }
 
-func childrenRotated(e env) {
+func childrenRotated(e env, adopt adopter) {
 	e.create("acme")
-	parent, _ := e.issue(NewRecord("acme", "o"))
+	parent := adopt(e, NewRecord("acme", "o"))
 	a, _ := e.issue(child(parent))
 	old, next := e.rotate(parent)
 	e.equal("of the successor", ids(e.children(next)), []uuid.UUID{a.ID})
@@ -206,7 +227,7 @@ func childNotRotated(e env) {
 }
 
 // childrenProgram makes random changes and checks all children after each.
-func childrenProgram(e env) {
+func childrenProgram(e env, adopt adopter) {
 	seed := rand.Uint64()
 	e.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -216,12 +237,14 @@ func childrenProgram(e env) {
 	for range 120 {
 		at = at.Add(time.Millisecond)
 		if len(all) == 0 || random.IntN(4) == 0 {
-			k := NewRecord("acme", "o")
-			if len(all) > 0 && random.IntN(4) > 0 {
-				k = child(all[random.IntN(len(all))])
-				k.AllowedIPs = randomNetworks(random)
+			if len(all) == 0 || random.IntN(4) == 0 {
+				k := NewRecord("acme", "o")
+				k.CreatedAt, k.UpdatedAt = at, at
+				all = append(all, adopt(e, k))
+				continue
 			}
-			k.CreatedAt, k.UpdatedAt = at, at
+			k := child(all[random.IntN(len(all))])
+			k.AllowedIPs, k.CreatedAt, k.UpdatedAt = randomNetworks(random), at, at
 			if issued, err := e.Issue(e.ctx, k, NewKey(e), nil); err == nil {
 				all = append(all, issued)
 			}
@@ -295,11 +318,11 @@ func (e env) childrenWithin(at time.Time) {
 }
 
 // childrenRace issues keys under a key while it is changed, rotated and revoked through another Store.
-func childrenRace(e env) {
+func childrenRace(e env, adopt adopter) {
 	e.create("acme")
 	other := e.open()
 	for round := range 6 {
-		parent, _ := e.issue(NewRecord("acme", "o"))
+		parent := adopt(e, NewRecord("acme", "o"))
 		next := successor(parent)
 		var all sync.WaitGroup
 		for range 4 {
