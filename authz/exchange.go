@@ -246,7 +246,7 @@ func accessExtra(extra jsontext.Value, actor *store.Key) (jsontext.Value, error)
 		}
 	}
 	if actor != nil {
-		members["act"] = map[string]string{"sub": actor.Owner, "key_id": actor.ID.String()}
+		members["act"] = Actor{KeyID: actor.ID.String(), Subject: actor.Owner}
 	}
 	if len(members) == 0 {
 		return nil, nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/internal/spans"
@@ -120,6 +121,23 @@ func (i *Introspection) Scope() string {
 		scopes = slices.DeleteFunc(i.Claims.Scopes(), narrowed)
 	}
 	return strings.Join(scopes, " ")
+}
+
+// Actor is the party that acts for the owner of an access token (RFC 8693 section 4.1).
+type Actor struct {
+	KeyID   string `json:"key_id"`
+	Subject string `json:"sub"`
+}
+
+// Actor returns the actor of an access token, or nil.
+func (i *Introspection) Actor() *Actor {
+	var extra struct {
+		Act *Actor `json:"act"`
+	}
+	if !i.Claims.HasParent() || json.Unmarshal(i.Claims.Extra, &extra) != nil { // no extra claims
+		return nil
+	}
+	return extra.Act
 }
 
 // ExpiresAt returns when the token ends: when its key expires, or when the grace of its key ends. Zero: never.

@@ -132,6 +132,7 @@ var schemaTexts = map[string]string{
 	"Policy": "Limits of the workspace's keys", "Portal": "How the workspace's page looks, and how people log in to it",
 	"Exchange": "The exchange of keys for access tokens",
 	"OIDC":     "An OpenID provider for logins to the portal",
+	"Acting":   "The party that acts for the owner (RFC 8693 section 4.1)",
 	"Ceiling":  "Values set by the producer, which the key's owner cannot exceed in the portal",
 	"JWK":      "A public key (RFC 7517)", "Key": "A key, without its token",
 	"EnvironmentRef": "An environment of a workspace",

@@ -28,7 +28,14 @@ type Introspected struct {
 	Issuer     string   `json:"iss,omitempty" doc:"The issuer"`
 	ID         string   `json:"jti,omitempty" doc:"The id of the token"`
 	KeyID      string   `json:"key_id,omitempty" format:"uuid" doc:"The id of the key"`
+	Act        *Acting  `json:"act,omitempty"`
 	AllowedIPs []string `json:"allowed_ips,omitempty" nullable:"false" doc:"Networks from which the token may be used; absent: any"`
+}
+
+// Acting is the party that acts for the owner of an access token.
+type Acting struct {
+	Subject string `json:"sub" doc:"The owner of the actor's key"`
+	KeyID   string `json:"key_id" format:"uuid" doc:"The id of the actor's key"`
 }
 
 func (a *api) introspection(h huma.API) {
@@ -64,6 +71,9 @@ func (a *api) introspect(ctx context.Context, in *struct {
 	}
 	if end := found.ExpiresAt(); !end.IsZero() {
 		shown.Expiry = end.Unix()
+	}
+	if actor := found.Actor(); actor != nil {
+		shown.Act = &Acting{actor.Subject, actor.KeyID}
 	}
 	for _, network := range k.AllowedIPs {
 		shown.AllowedIPs = append(shown.AllowedIPs, network.String())

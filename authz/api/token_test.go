@@ -92,6 +92,10 @@ func TestGrants(t *testing.T) {
 		if strings.Contains(string(parsed.Payload), `"act":{`) != (name == "exchange, actor") || parsed.Type != jwks.TypeAccessToken {
 			t.Errorf("%s: %s", name, parsed.Payload)
 		}
+		act, _ := s.introspect(got["access_token"].(string))["act"].(map[string]any)
+		if acts := name == "exchange, actor"; acts && act["sub"] != "agent" || acts != (act["key_id"] != nil) {
+			t.Errorf("%s: introspection has the actor %v", name, act)
+		}
 	}
 	less := s.token(with("grant_type", "client_credentials", "scope", "maps:read", "audience", "acme", "resource", "acme", "expires_in", "60"),
 		as(key.token)).want(200).object()
