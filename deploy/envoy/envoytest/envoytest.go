@@ -211,8 +211,8 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-var patience = strings.NewReplacer(" timeout: 0.5s", " timeout: 5s", "max_interval: 0.5s", "max_interval: 5s",
-	"timeout: 1s\n      interval: 2s", "timeout: 5s\n      interval: 2s")
+var patience = strings.NewReplacer(" timeout: 0.5s", " timeout: 5s", " timeout: 0.25s", " timeout: 5s",
+	"max_interval: 0.5s", "max_interval: 5s", "timeout: 1s\n      interval: 2s", "timeout: 5s\n      interval: 2s")
 
 // Patient returns a configuration of Envoy that waits longer for burnkey gateway, which on a loaded machine can be late without
 // being unwell.
