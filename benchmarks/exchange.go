@@ -26,6 +26,7 @@ type issuerResult struct {
 	name     string
 	rounds   []loadResult
 	cpu      time.Duration // in all rounds, of all the server's processes
+	others   time.Duration // of all other processes meanwhile
 	resident int64         // after them
 }
 
@@ -35,6 +36,11 @@ func (r *issuerResult) all() (sum loadResult) {
 		sum = sum.add(round)
 	}
 	return sum
+}
+
+// busy returns which part of the machine's processor time other processes took during the rounds.
+func (r *issuerResult) busy() string {
+	return fmt.Sprintf("%.0f %%", 100*r.others.Seconds()/r.all().elapsed.Seconds()/float64(runtime.NumCPU()))
 }
 
 // to returns by how much this server was faster than the other in the same round.

@@ -83,19 +83,36 @@ func (i *issuer) load(during time.Duration) load {
 
 // measure adds one round to the result.
 func (i *issuer) measure(ctx context.Context, during time.Duration, to *issuerResult) error {
-	before, err := i.family()
-	if err != nil {
+	before, err1 := i.family()
+	others, err2 := i.others()
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	round, err := i.load(during).run(ctx)
 	if err != nil {
 		return err
 	}
-	after, err := i.family()
+	after, err1 := i.family()
+	othersAfter, err2 := i.others()
 	to.rounds = append(to.rounds, round)
 	to.cpu += after.cpu - before.cpu
+	to.others += othersAfter - others
 	to.resident = after.resident
-	return err
+	return errors.Join(err1, err2)
+}
+
+// others returns the processor time of all processes but the issuer and this one.
+func (i *issuer) others() (time.Duration, error) {
+	stat, err1 := os.ReadFile("/proc/stat")
+	server, err2 := i.family()
+	own, err3 := usageOf(os.Getpid())
+	var ticks int64
+	for n, text := range strings.Fields(field(stat, "cpu ")) { // user, nice, system, idle, iowait, irq, softirq, steal
+		if value, err := strconv.ParseInt(text, 10, 64); err == nil && n < 8 && n != 3 && n != 4 {
+			ticks += value
+		}
+	}
+	return time.Duration(ticks)*clockTick - server.cpu - own.cpu, errors.Join(err1, err2, err3)
 }
 
 // family returns the usage of the process and its children.
