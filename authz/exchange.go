@@ -168,7 +168,7 @@ func (s *Service) accessClaims(ctx context.Context, p *presentedKey, r *Exchange
 		return nil, err
 	}
 	end := p.key.DueAt()
-	actor, err := s.actor(ctx, p.key.Workspace, r.Actor)
+	actor, err := s.actor(ctx, p.key.Workspace, r)
 	if err != nil {
 		return nil, err
 	}

@@ -172,12 +172,12 @@ func (p *presentedKey) accepts(r *ExchangeRequest) error {
 }
 
 // actor returns the key of the party that acts for the owner, or nil.
-func (s *Service) actor(ctx context.Context, workspace string, secret jwks.Token) (*store.Key, error) {
-	if secret == "" {
+func (s *Service) actor(ctx context.Context, workspace string, r *ExchangeRequest) (*store.Key, error) {
+	if r.Actor == "" {
 		return nil, nil
 	}
 	var p *presentedKey
-	held, err := s.prove(workspace, secret)
+	held, err := s.prove(workspace, r.Actor)
 	if err == nil {
 		p, err = s.presented(ctx, workspace, held)
 	}
@@ -185,6 +185,9 @@ func (s *Service) actor(ctx context.Context, workspace string, secret jwks.Token
 		return nil, &ExchangeError{PartActor, "The actor_token is not a valid key of the workspace."}
 	} else if err != nil {
 		return nil, err
+	}
+	if attributes := p.key.Attributes(); !attributes.Allows(r.From) {
+		return nil, &ExchangeError{PartActor, "The actor_token may not be used from this address."}
 	}
 	return &p.key, nil
 }

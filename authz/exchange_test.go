@@ -181,6 +181,24 @@ func TestExchangeEndsWithItsKeys(t *testing.T) {
 	s.refused(authz.ExchangeRequest{Key: long.Token, Actor: short.Token}, authz.PartActor)
 }
 
+// Each key of an exchange must be allowed at the address of the request.
+func TestExchangeFromAnAddress(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	key := s.issue("acme", authz.IssueRequest{})
+	held := s.issue("acme", authz.IssueRequest{Owner: "agent", AllowedIPs: []string{"192.0.2.0/24"}})
+	s.exchanging(store.Exchange{})
+	s.usable(key)
+	inside, outside := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")
+	s.refused(authz.ExchangeRequest{Key: held.Token, From: outside}, authz.PartKey)
+	s.refused(authz.ExchangeRequest{Key: key.Token, Actor: held.Token, From: outside}, authz.PartActor)
+	s.storeUses()
+	if used := s.lastUsed(held.Key); !used.IsZero() {
+		t.Errorf("refused exchanges are a use at %s", used)
+	}
+	s.exchange(authz.ExchangeRequest{Key: key.Token, Actor: held.Token, From: inside})
+}
+
 // Changes of a key, also by another server, hold for the next exchange.
 func TestExchangeStopsAtOnce(t *testing.T) {
 	s := newServer(t)
