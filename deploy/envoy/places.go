@@ -12,6 +12,9 @@ import (
 // bearer token, or has a prefix. Clients cannot set it: the first filter removes all headers that begin like this.
 const keyHeader = "x-burnkey-credential"
 
+// scriptFilter is the name of the filter that finds the key.
+const scriptFilter = "envoy.filters.http.lua"
+
 // keyShape is a regular expression for a header, which a key must match before it is verified.
 type keyShape struct{ Name, Header, Regex string } // the header as YAML
 
@@ -22,6 +25,9 @@ func (v *view) setPlaces() {
 	case v.ByScript:
 		v.Shapes = []keyShape{{keyHeader, keyHeader, tokenShape}}
 		v.NoKey = "!('" + keyHeader + "' in request.headers)"
+		if v.Places.OnlyBearer() { // routes without a key receive Authorization as without a prefix
+			v.KeyCheck = append(v.KeyCheck, scriptFilter)
+		}
 	case v.Gateway == nil:
 		v.Shapes = []keyShape{{"authorization", "authorization", "Bearer " + tokenShape}}
 		v.NoKey = noAuthorization(v.Places.Schemes()...)

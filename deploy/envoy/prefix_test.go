@@ -66,3 +66,24 @@ func TestTokenPrefix(t *testing.T) {
 		t.Logf("%s: refused after %s", name, g.until(t, 401, "acme-live-"+token, oneSecond.Cache+2*time.Second))
 	}
 }
+
+// A route without a key passes Authorization on, whatever it contains. A verified request does as configured.
+func TestPrefixOfOpenRoutes(t *testing.T) {
+	t.Parallel()
+	keys, k := newKeyServer(t), newKey(t)
+	keys.publish("acme", k)
+	c := oneSecond
+	c.Server, c.TokenPrefix, c.Open, c.StripAuthorization = keys.url(), "acme-live-", []string{"/hooks/*"}, true
+	g := startGateway(t, c, keys)
+	key := "Bearer acme-live-" + k.token(t, claims(c.Issuer("acme")))
+	for _, sent := range []string{"Bearer of-another-system", key} {
+		code := g.get(t, "/hooks/1", "Authorization: "+sent).StatusCode
+		got := g.api.last().Header
+		if code != 200 || got.Get("Authorization") != sent || got.Get("X-Burnkey-Credential") != "" {
+			t.Errorf("an open route: %d, and the API receives %d of %d bytes", code, len(got.Get("Authorization")), len(sent))
+		}
+	}
+	if code := g.get(t, "/", "Authorization: "+key).StatusCode; code != 200 || g.api.last().Header.Get("Authorization") != "" {
+		t.Errorf("another route: %d", code)
+	}
+}
