@@ -61,10 +61,10 @@ type presentedKey struct {
 	key    store.Key
 	policy store.Policy
 	extra  jsontext.Value // the custom claims that it was issued with
-	actor  *store.Key     // of an exchange; nil: none
+	actor  *store.Key     // of a token exchange; may be nil
 }
 
-// used returns the keys that an exchange uses.
+// used returns the presented key and that of the actor, if any.
 func (p *presentedKey) used() []*store.Key {
 	if p.actor == nil {
 		return []*store.Key{&p.key}

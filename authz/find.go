@@ -51,8 +51,8 @@ func readPasted(text jwks.Token) (*jwks.Parsed, error) {
 	return jwks.Parse(jwt)
 }
 
-// KeyOfImported returns the first imported key that is in a string that a person pasted, of a workspace for which `may` returns
-// true, even if that key was revoked or has expired. Errors: ErrNotFound, *CrowdedError.
+// KeyOfImported returns the first imported key in a pasted text, even if it was revoked or has expired. `may` reports whether the
+// caller may see a workspace's keys. Errors: ErrNotFound, *CrowdedError.
 func (s *Service) KeyOfImported(ctx context.Context, text jwks.Token, may func(workspace string) bool) (k store.Key, err error) {
 	err = s.reads.turn(ctx, "", func() error {
 		err := ErrNotFound
@@ -66,11 +66,11 @@ func (s *Service) KeyOfImported(ctx context.Context, text jwks.Token, may func(w
 	return k, err
 }
 
-// maxOpaque bounds the work for one text.
+// maxOpaque limits the lookups for one text.
 const maxOpaque = 16
 
-// OpaqueIn returns what can be an imported key in a string that a person pasted: all of it, each word without quotes and
-// brackets, and what comes after a name.
+// OpaqueIn returns the parts of a pasted text that could be an imported key: all of it, each word without quotes and brackets
+// around it, and what follows a colon or an equals sign.
 func OpaqueIn(text jwks.Token) (list []jwks.Token) {
 	const around = "\"'`,;.()[]{}<>\u201c\u201d\u201e"
 	add := func(secret string) {
@@ -92,7 +92,7 @@ func OpaqueIn(text jwks.Token) (list []jwks.Token) {
 	return list
 }
 
-// digested returns the imported key with a digest, of a workspace for which `may` returns true. Errors: ErrNotFound.
+// digested returns the imported key with a digest, if the caller may see its workspace's keys. Errors: ErrNotFound.
 func (s *Service) digested(ctx context.Context, d jwks.Digest, may func(workspace string) bool) (store.Key, error) {
 	k, err := s.store.KeyByDigest(ctx, d)
 	if err == nil && !may(k.Workspace) {
@@ -101,8 +101,8 @@ func (s *Service) digested(ctx context.Context, d jwks.Digest, may func(workspac
 	return k, err
 }
 
-// KeyNamed returns the key whose id or kid is in a string, or with that digest, by one index lookup. Errors: InputError if
-// there is none of them, ErrNotFound.
+// KeyNamed returns the key whose id, kid or digest is in a string, by one index lookup. Errors: InputError if the string has no
+// such name, ErrNotFound.
 func (s *Service) KeyNamed(ctx context.Context, workspace, text string) (store.Key, error) {
 	if d, err := jwks.ParseDigest(strings.TrimSpace(text)); err == nil {
 		return s.digested(ctx, d, only(workspace))

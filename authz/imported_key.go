@@ -10,8 +10,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// importedKey returns the record of an imported key that a caller holds, whatever its state. Of two records, it prefers one
-// that is published, as a gateway does. Errors: ErrNotFound, also for a token of Burnkey and for a key of another workspace.
+// importedKey returns the record of an imported key that a caller holds, whatever its state. If the key has two records, it
+// prefers a published one, as a gateway does. Errors: ErrNotFound, also for a token of Burnkey and for a key of another workspace.
 func (s *Service) importedKey(ctx context.Context, workspace string, secret jwks.Token) (store.Key, error) {
 	return preferred(s.importedKeys(ctx, secret, only(workspace)))
 }
@@ -27,8 +27,8 @@ func only(workspace string) func(string) bool {
 	return func(other string) bool { return other == workspace }
 }
 
-// importedKeys returns all records of an imported key in workspaces for which `may` returns true: it has two if it was imported
-// with a pepper and without. Errors are those of importedKey.
+// importedKeys returns all records of an imported key in workspaces for which `may` returns true. A key that was imported both
+// with a pepper and without has two. Errors: those of importedKey.
 func (s *Service) importedKeys(ctx context.Context, secret jwks.Token, may func(workspace string) bool) (all []store.Key, err error) {
 	text := secret.Reveal()
 	if text == "" || len(text) > jwks.MaxTokenLen || !isOpaque(secret) {

@@ -48,8 +48,9 @@ func (s *Service) Introspect(ctx context.Context, workspace string, token jwks.T
 	return s.introspected(ctx, workspace, claims, read)
 }
 
-// examine does the same as authentic, also for a key that another server has just issued: it then publishes that here. no is the
-// error of authentic; err means that the token could not be examined. Errors: *CrowdedError, those of the store.
+// examine calls authentic. If this server does not know the token's key, which another server may have just issued, it first
+// catches up. no is authentic's refusal of the token; err means that the token could not be examined. Errors: *CrowdedError,
+// those of the store.
 func (s *Service) examine(ctx context.Context, workspace string, token jwks.Token) (claims *jwks.Claims, no, err error) {
 	claims, no = s.authentic(workspace, token)
 	if errors.Is(no, jwks.ErrUnknown) || errors.Is(no, ErrNotFound) {
@@ -61,7 +62,8 @@ func (s *Service) examine(ctx context.Context, workspace string, token jwks.Toke
 	return claims, no, nil
 }
 
-// catchUp publishes the key of a token here, or its parent, if another server has published that. The token proves nothing.
+// catchUp publishes the key of a token on this server, if another server has published it. For an access token, that is the key
+// that was exchanged. The token's signature is not verified yet.
 func (s *Service) catchUp(ctx context.Context, workspace string, token jwks.Token) error {
 	_, jwt := jwks.CutPrefix(token.Reveal())
 	parsed, err := jwks.Parse(jwt)
@@ -109,7 +111,7 @@ func (s *Service) introspected(ctx context.Context, workspace string, claims *jw
 	if claims.HasParent() && !s.Now().Before(found.ExpiresAt()) {
 		return nil, nil
 	}
-	s.uses.record(workspace, s.Now(), &found.Key) // the caller received the token
+	s.uses.record(workspace, s.Now(), &found.Key) // the caller got the token from a client, so the key is in use
 	return found, nil
 }
 
@@ -134,7 +136,7 @@ func (i *Introspection) Actor() *Actor {
 	var extra struct {
 		Act *Actor `json:"act"`
 	}
-	if !i.Claims.HasParent() || json.Unmarshal(i.Claims.Extra, &extra) != nil { // no extra claims
+	if !i.Claims.HasParent() || json.Unmarshal(i.Claims.Extra, &extra) != nil { // not an access token, or no extra claims
 		return nil
 	}
 	return extra.Act

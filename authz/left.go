@@ -65,10 +65,10 @@ type KeyLimit struct {
 	Known bool
 }
 
-// LimitsOfToken returns the limits of a token's key, or of its parent, or of an imported key, if it is valid for a client at
-// the address `from`. A token can have any prefix or none. The zero address: it is unknown. Errors: ErrNotFound: no such
-// workspace. ErrUnauthenticated: the token is not valid, or its key is suspended, revoked or expired. *BudgetError.
-// ErrForbidden: the key can't be used from there. *CrowdedError.
+// LimitsOfToken returns the limits of a token's key, of the key that was exchanged for an access token, or of an imported key,
+// if it is valid for a client at the address `from` (zero: unknown). A token can have any prefix or none. Errors: ErrNotFound:
+// no such workspace. ErrUnauthenticated: the token is not valid, or its key is suspended, revoked or expired. *BudgetError.
+// ErrForbidden: the key can't be used from that address. *CrowdedError.
 func (s *Service) LimitsOfToken(ctx context.Context, workspace string, token jwks.Token, from netip.Addr) (KeyLimits, error) {
 	defer spans.Start(&ctx, "authz.limits_of_token", nil)()
 	id, err := s.held(store.By(ctx, store.Actor{Kind: store.ActorToken, From: from.String()}), workspace, token)
@@ -97,8 +97,8 @@ func (s *Service) LimitsOfToken(ctx context.Context, workspace string, token jwk
 	return l, err
 }
 
-// held returns the id of the key, or the parent, of a token that is valid as far as can be said without the record; or of an
-// imported key. Errors: those of LimitsOfToken.
+// held returns the id of the key whose limits LimitsOfToken returns. It checks all that can be checked without the key's record.
+// Errors: those of LimitsOfToken.
 func (s *Service) held(ctx context.Context, workspace string, token jwks.Token) (id uuid.UUID, err error) {
 	claims, no, err := s.examine(ctx, workspace, token)
 	switch {
@@ -114,7 +114,7 @@ func (s *Service) held(ctx context.Context, workspace string, token jwks.Token) 
 		return k.ID, err
 	case no != nil:
 		return id, fmt.Errorf("%w: %w", ErrUnauthenticated, no)
-	case claims.HasParent() && !s.Now().Before(claims.ExpiresAt()): // a key's end is in its record
+	case claims.HasParent() && !s.Now().Before(claims.ExpiresAt()): // the end of a key itself is in its record
 		return id, fmt.Errorf("%w: %w", ErrUnauthenticated, jwks.ErrExpired)
 	}
 	if id, err = uuid.Parse(claims.RecordID()); err != nil {

@@ -58,8 +58,8 @@ func (s *Service) Overview(ctx context.Context, workspace string) (o store.Overv
 	return o, err
 }
 
-// FindKey returns the key whose id or kid is in a string, or with that digest, of any workspace for which `may` returns true.
-// Errors: InputError if there is none of them, ErrNotFound.
+// FindKey returns the key whose id, kid or digest is in a string, in any workspace for which `may` returns true. Errors:
+// InputError if the string has no such name, ErrNotFound.
 func (s *Service) FindKey(ctx context.Context, text string, may func(workspace string) bool) (store.Key, error) {
 	if d, err := jwks.ParseDigest(strings.TrimSpace(text)); err == nil {
 		return s.digested(ctx, d, may)

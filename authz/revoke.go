@@ -59,7 +59,7 @@ func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.
 	return s.revokeHeld(ctx, workspace, id)
 }
 
-// revokeImported revokes the imported key in a string as pasted, if there is one: all its records, or it would still be accepted.
+// revokeImported revokes the imported key in a pasted text, if any: all its records, since gateways accept the key by each of them.
 func (s *Service) revokeImported(ctx context.Context, workspace string, text jwks.Token) (revoked bool, err error) {
 	var all []store.Key
 	err = s.unproved(ctx, workspace, func() error {
@@ -82,7 +82,7 @@ func (s *Service) revokeImported(ctx context.Context, workspace string, text jwk
 	return revoked && err == nil, err
 }
 
-// importedUnproved calls importedKey for a caller who has not proved to hold a key. Errors: those of importedKey, *CrowdedError.
+// importedUnproved calls importedKey by way of unproved. Errors: those of importedKey, *CrowdedError.
 func (s *Service) importedUnproved(ctx context.Context, workspace string, secret jwks.Token) (k store.Key, err error) {
 	err = s.unproved(ctx, workspace, func() error {
 		k, err = s.importedKey(ctx, workspace, secret)
@@ -91,7 +91,7 @@ func (s *Service) importedUnproved(ctx context.Context, workspace string, secret
 	return k, err
 }
 
-// unproved reads for a caller who has not proved to hold a key. Such callers take turns by address.
+// unproved reads for a caller who has not yet proved that they hold a key. Such callers take turns by address.
 func (s *Service) unproved(ctx context.Context, workspace string, look func() error) error {
 	who := account{"address " + store.ActorOf(ctx).From, holderBudget}
 	return s.reads.turn(context.WithValue(ctx, accountKey{}, who), workspace, look)

@@ -15,11 +15,11 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// usesEvery is also how much a server that is killed can lose.
+// usesEvery is how often uses are stored, so a server that is killed loses at most those of this time.
 const usesEvery = 10 * time.Second
 
-// uses are the uses of keys that this server sees itself: exchanges and introspections. No request waits until they are stored.
-// A key has at most one, so they are bounded by the keys that exist.
+// uses has the last use of each key by an exchange or introspection at this server, until it is stored. No request waits for that.
+// Each key has at most one entry, so the number of keys bounds it.
 type uses struct {
 	mu   sync.Mutex
 	last map[string]map[jwks.KID]time.Time // by workspace; not stored yet
@@ -62,7 +62,7 @@ func (u *uses) has(k *store.Key) bool {
 	return is
 }
 
-// stored forgets uses, except of keys that have been used again.
+// stored removes uses that have been stored, unless the key has been used again since.
 func (u *uses) stored(workspace string, list []store.Use) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -77,12 +77,12 @@ func (u *uses) stored(workspace string, list []store.Use) {
 	}
 }
 
-// RunUses stores every 10 seconds (or so often), and when the context ends, which keys were used. A nil log discards.
+// RunUses stores uses at an interval (zero: 10 seconds), and once more when the context ends. The log can be nil.
 func (s *Service) RunUses(ctx context.Context, every time.Duration, log *slog.Logger) {
 	log = cmp.Or(log, slog.New(slog.DiscardHandler))
 	storing := loop.Loop{
 		Every: cmp.Or(every, usesEvery), WaitFirst: true, Log: log, Level: slog.LevelWarn,
-		Failure: "cannot store when keys were used; trying again",
+		Failure: "cannot store the uses of keys; trying again",
 	}
 	storing.Run(ctx, s.storeAllUses)
 	ctx, cancel := settle(ctx)
@@ -100,12 +100,12 @@ func (s *Service) storeAllUses(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// storeUses stores uses as a partial report: other requests with the same keys do not pass this server.
+// storeUses stores a workspace's uses as a partial report, since most requests with the same keys do not reach this server.
 func (s *Service) storeUses(ctx context.Context, workspace string) error {
 	ctx = store.Under(ctx, store.Authority{}) // the server itself
 	for list := range slices.Chunk(s.uses.of(workspace), jwks.MaxReport) {
 		_, err := s.store.RecordUsage(ctx, workspace, list, store.Report{At: s.Now(), Partial: true})
-		if err != nil && !errors.Is(err, ErrNotFound) { // an older copy of the database can lack the workspace
+		if err != nil && !errors.Is(err, ErrNotFound) { // a restored database may not have the workspace
 			return err
 		}
 		s.uses.stored(workspace, list)

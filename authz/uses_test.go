@@ -16,7 +16,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// storeUses stores what a server stores when it ends.
+// storeUses stores uses as a server does when it stops.
 func (s *server) storeUses() {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.t.Context())
@@ -24,7 +24,7 @@ func (s *server) storeUses() {
 	s.RunUses(ctx, time.Hour, nil)
 }
 
-// reportedForADay reports that no key was used.
+// reportedForADay reports for a day that no key was used.
 func (s *server) reportedForADay() {
 	s.t.Helper()
 	for range 3 {
@@ -69,7 +69,7 @@ func TestExchangedKeysAreUsed(t *testing.T) {
 	}
 }
 
-// A key that is exchanged while the keys before it are revoked is not revoked.
+// A key that is exchanged while others of the same list are revoked is not revoked as unused.
 func TestAKeyIsExchangedDuringRevocation(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -89,7 +89,7 @@ func TestAKeyIsExchangedDuringRevocation(t *testing.T) {
 	}
 }
 
-// Exchanges do not write; a failed write is repeated.
+// An exchange itself writes nothing. A failed write is repeated.
 func TestUsesAreStoredTogether(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -38,7 +38,7 @@ func (r *issuerResult) all() (sum loadResult) {
 	return sum
 }
 
-// busy returns which part of the machine's processor time other processes took during the rounds.
+// busy returns the share of the machine's processor time that other processes took during the rounds.
 func (r *issuerResult) busy() string {
 	return fmt.Sprintf("%.0f %%", 100*r.others.Seconds()/r.all().elapsed.Seconds()/float64(runtime.NumCPU()))
 }
@@ -63,7 +63,7 @@ const (
 	accessLife      = "300" // seconds, of each access token
 )
 
-// exchange loads Burnkey and the servers that it is compared with in turns. All of them run meanwhile.
+// exchange loads Burnkey and its rivals in turns. All of them keep running.
 func (b *bench) exchange(ctx context.Context) error {
 	own, err := b.startExchange(ctx)
 	if err != nil {

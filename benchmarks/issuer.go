@@ -43,7 +43,7 @@ func (i *issuer) orStop(ctx context.Context, err error) (*issuer, error) {
 	return i, nil
 }
 
-// checkToken returns an error unless the server issues a JWT that an RSA key of jwks.ModulusBits signed by RS256.
+// checkToken returns an error unless the server issues a JWT signed with RS256 by a key of jwks.ModulusBits.
 func (i *issuer) checkToken() error {
 	response, err := http.PostForm("http://"+i.addr+i.path, i.forms[0])
 	if err != nil {
@@ -101,7 +101,7 @@ func (i *issuer) measure(ctx context.Context, during time.Duration, to *issuerRe
 	return errors.Join(err1, err2)
 }
 
-// others returns the processor time of all processes but the issuer and this one.
+// others returns the processor time of all processes except the issuer's and this one.
 func (i *issuer) others() (time.Duration, error) {
 	stat, err1 := os.ReadFile("/proc/stat")
 	server, err2 := i.family()

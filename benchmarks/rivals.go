@@ -20,8 +20,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// startRivals starts the other servers that issue access tokens, if tools/rivals.sh has installed them. The caller stops those
-// that it returns, also after an error.
+// startRivals starts the other servers that issue access tokens, if tools/rivals.sh has installed them. The caller stops the
+// servers that it returns, even if it also returns an error.
 func (b *bench) startRivals(ctx context.Context) (all []*issuer, err error) {
 	if b.o.quick {
 		return nil, nil
@@ -83,7 +83,7 @@ func (b *bench) startKeycloak(ctx context.Context, program string) (*issuer, err
 	return i.orStop(ctx, nil)
 }
 
-// hydraConfig has the fewest iterations that Hydra allows for hashes of secrets. By default, there are 25,000.
+// hydraConfig hashes secrets with the fewest iterations that Hydra allows; the default is 25,000.
 const hydraConfig = `dsn: memory
 serve: {public: {host: 127.0.0.1, port: %[1]s}, admin: {host: 127.0.0.1, port: %[2]s}}
 urls: {self: {issuer: "http://127.0.0.1:%[1]s"}}
@@ -95,7 +95,7 @@ log: {level: warn}
 sqa: {opt_out: true}
 `
 
-// startHydra runs Hydra with its database in memory. It stores each token, and reads its private key for each from there.
+// startHydra runs Hydra with its database in memory. For each token, it reads its private key from there, and stores the token.
 func (b *bench) startHydra(ctx context.Context, program string) (*issuer, error) {
 	addr, port, err1 := freePort()
 	admin, adminPort, err2 := freePort()
@@ -116,7 +116,7 @@ func (b *bench) startHydra(ctx context.Context, program string) (*issuer, error)
 	return i.orStop(ctx, err)
 }
 
-// prepareHydra registers the client, and gives Hydra a key of the size that the others have: it would generate one of 4096 bits.
+// prepareHydra registers the client, and gives Hydra a key as large as those of the others: by default, it has 4096 bits.
 func prepareHydra(ctx context.Context, admin string) error {
 	key, err := rsa.GenerateKey(cryptorand.Reader, jwks.ModulusBits)
 	if err != nil {

@@ -43,8 +43,8 @@ type Report struct {
 	Until time.Time
 	// Incomplete means that the reporter may have seen uses that it never reports.
 	Incomplete bool
-	// Partial means that requests with the keys do not pass the reporter. Such a report only records the uses: it says
-	// nothing about other keys, and its other fields, save At, are ignored.
+	// Partial means that the reporter does not see the requests with the keys, only some other uses. Such a report records
+	// these uses, and says nothing about other keys. The other fields, except At, are ignored.
 	Partial bool
 }
 

@@ -79,7 +79,7 @@ func TestTokenLimits(t *testing.T) {
 	s.do("GET", path, nil, as(key.token)).want(401)
 }
 
-// The holder of an imported key sees the same.
+// The holder of an imported key sees its limits, too.
 func TestLimitsOfAnImportedKey(t *testing.T) {
 	s := newServer(t)
 	const secret, path = "q1+w2/e3.r4-t5_y6=", issuer + "/limits"

@@ -180,7 +180,7 @@ func (f *exchangeForm) narrow() {
 		if err != nil {
 			f.fail(invalidRequest(fmt.Sprintf("expires_in must be a number of seconds, from %d.", authz.MinTokenLife)))
 		}
-		f.ExpiresIn = cmp.Or(seconds, -1) // 0 would be the default
+		f.ExpiresIn = cmp.Or(seconds, -1) // 0 would mean the default; a negative number is refused
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 const (
 	expiryDate   = "date"
 	expiryNever  = "never"
-	expiryParent = "parent" // when the parent does
+	expiryParent = "parent" // together with the parent
 )
 
 // createForm has the typed values and the available choices.
@@ -26,7 +26,7 @@ type createForm struct {
 	Scopes    []string
 	Expiry    string
 	Date      string // yyyy-mm-dd
-	Addresses string // of a key that has a parent
+	Addresses string // only of a key with a parent
 	Once      string // see once
 
 	Offered     []store.OfferedScope
@@ -36,7 +36,7 @@ type createForm struct {
 	First, Last string // bounds of Date
 	Full        int    // see full
 
-	Parent *shownKey // the new key will be under it; nil: no parent
+	Parent *shownKey // of the new key, or nil
 }
 
 // Has reports whether a scope is ticked.
@@ -77,7 +77,7 @@ func (v *visit) showForm(status int, f *createForm, bad ...fault) error {
 	return v.render(status, "new", "new.title", f, bad...)
 }
 
-// emptyForm returns the form for a key of an owner or, unless parent is empty, for a key under the key with this id.
+// emptyForm returns the form for a key of an owner, or for a key under the key with the id parent, if that is not empty.
 func (v *visit) emptyForm(owner, parent string) (*createForm, error) {
 	f := &createForm{
 		Owner: owner,

@@ -50,8 +50,7 @@ func (v *visit) requestsFor(k *shownKey) (r keyRequests, err error) {
 	return r, nil
 }
 
-// CanAskPlan reports whether the owner of a key can request another plan than the key has. A key under a parent has that of
-// the parent.
+// CanAskPlan reports whether the owner of a key can request another plan. A key with a parent always has the parent's plan.
 func (p *keyPage) CanAskPlan() bool {
 	return !p.Key.HasParent() && !p.isAsked(store.RequestPlan) &&
 		slices.ContainsFunc(p.Plans, func(l store.LimitSet) bool { return l.Name != p.Key.Plan })

@@ -14,7 +14,7 @@ import (
 type family struct {
 	Parent   *shownKey  // or nil
 	Children []shownKey // published and suspended
-	CanAdopt bool       // the key can have more keys under it, as far as their number allows
+	CanAdopt bool       // the key can have keys under it; see Full
 }
 
 // familyOf returns the parent of a key and the keys under it.
@@ -43,7 +43,7 @@ func (f *family) Working() (n int) {
 	return n
 }
 
-// Full returns store.MaxChildren if the key has as many keys under it, or 0.
+// Full returns store.MaxChildren if the key has that many keys under it, otherwise 0.
 func (f *family) Full() int {
 	if len(f.Children) < store.MaxChildren {
 		return 0
@@ -54,7 +54,7 @@ func (f *family) Full() int {
 // HasParent reports whether the key is under another.
 func (k shownKey) HasParent() bool { return k.Key.Parent != uuid.Nil }
 
-// ParentShort is Short of the parent.
+// ParentShort returns the parent's Short.
 func (k shownKey) ParentShort() string { return shortOf(k.Key.Parent) }
 
 // readParents reads the parents of the listed keys.
@@ -73,10 +73,10 @@ func (v *visit) readParents(l *keyList) error {
 	return nil
 }
 
-// bounds are what keys must be within.
+// bounds are limits for the attributes of a key, all of which apply.
 type bounds []store.Ceiling
 
-// boundsOf returns what a change of a key must be within: the producer's ceiling, and what a parent, if any, allows.
+// boundsOf returns the bounds for changes of a key: the producer's ceiling, and what the parent, if any, allows.
 func (v *visit) boundsOf(k *store.Key, parent *shownKey) bounds {
 	b := bounds{v.ceiling(k)}
 	if parent != nil {
@@ -93,7 +93,7 @@ func (b bounds) allowScope(scope string) bool {
 	return !slices.ContainsFunc(b, func(c store.Ceiling) bool { return !c.AllowsScopes(scope) })
 }
 
-// last returns the earlier of a day and the days on which the bounds end.
+// last returns the given day, or an earlier one on which a bound ends.
 func (b bounds) last(day time.Time) time.Time {
 	for _, c := range b {
 		if !c.AllowsExpiry(day) {
@@ -103,7 +103,7 @@ func (b bounds) last(day time.Time) time.Time {
 	return day
 }
 
-// toBound sets an expiry on the day on which a bound ends to that moment, since the forms have days only.
+// toBound moves an expiry back to the end of a bound on the same day, since the forms have only days.
 func (b bounds) toBound(at time.Time) time.Time {
 	for _, c := range b {
 		if end := c.ExpiresAt.UTC(); end.Format(time.DateOnly) == at.Format(time.DateOnly) && end.Before(at) {
@@ -147,7 +147,7 @@ func (v *visit) scopesUnder(parent *shownKey) (scopes []store.OfferedScope) {
 func (v *visit) outlives(parent *shownKey, r *authz.IssueRequest) bool {
 	end := r.Until
 	if r.ExpiresIn != nil {
-		// authz refuses a longer life with the maximum.
+		// If the life exceeds the workspace's maximum, authz refuses it.
 		end = v.now().Add(time.Duration(min(*r.ExpiresIn, v.maxLife())) * time.Second)
 	}
 	most := store.Ceiling{ExpiresAt: parent.ExpiresAt}

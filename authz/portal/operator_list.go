@@ -40,8 +40,8 @@ func (v *visit) pastedKey(workspace, text string) (store.Key, error) {
 	})
 }
 
-// orImported returns what find finds or, since an imported key can look like an id, the imported key in a text, of a workspace
-// for which `may` returns true. Otherwise it returns the error of find.
+// orImported returns the key that find finds. Otherwise it looks in the text for an imported key, which can look like an id, of a
+// workspace for which `may` returns true. If there is no such key either, it returns the error of find.
 func (v *visit) orImported(text string, may func(workspace string) bool, find func() (store.Key, error)) (store.Key, error) {
 	k, err := find()
 	if input := authz.InputError(nil); !errors.As(err, &input) && !errors.Is(err, authz.ErrNotFound) {

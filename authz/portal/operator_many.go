@@ -53,7 +53,7 @@ func (p *manyPage) Revokes() bool { return p.Do == doRevoke }
 // Takes reports whether the action has a value.
 func (p *manyPage) Takes() bool { return slices.Contains([]string{doPlan, doScopes, doExpiry}, p.Do) }
 
-// TakesAlong reports whether the action also ends or pauses keys under the listed ones.
+// TakesAlong reports whether the action also revokes or pauses the keys under the listed keys.
 func (p *manyPage) TakesAlong() bool {
 	return (p.Do == doRevoke || p.Do == doPause) && slices.ContainsFunc(p.Keys, func(k shownKey) bool { return k.Delegates })
 }

@@ -69,7 +69,7 @@ func TestKeysUnderAKeyInABrowser(t *testing.T) {
 			p.Follow(".under a")
 			sound(t, p, "a key paused with its parent")
 			if p.Count("form[action$='/resume']") > 0 || s.status(agent) != store.Suspended {
-				t.Error("it can be resumed by itself, or is", s.status(agent))
+				t.Error("it can be resumed without its parent, or its status is", s.status(agent))
 			}
 			p.Follow(".box.warn a[href$='" + k.ID.String() + "']")
 			p.Follow("form[action$='/resume'] button")

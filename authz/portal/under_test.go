@@ -117,13 +117,13 @@ func TestFaultsOfKeysUnderAKey(t *testing.T) {
 			hasNot(jwks.TokenPrefix)
 		if !strings.Contains(p.body, `id="`+c.at+`-fault"`) || !strings.Contains(p.body, `id="`+c.at+`"`) ||
 			!strings.Contains(p.body, `name="parent" value="`+main.ID.String()+`"`) {
-			t.Errorf("%s %q: is not said beside it", c.field, redact(c.value))
+			t.Errorf("%s %q: no error beside the field", c.field, redact(c.value))
 		}
 	}
 	if len(s.minter.tokens) != 1 {
 		t.Fatal("a key was made")
 	}
-	// The parent sets the networks, if none are given, and the moment on its last day.
+	// A form without networks gives the key those of its parent. On the parent's last day, both expire at the same moment.
 	for expiry, want := range map[string]time.Time{
 		"parent": main.ExpiresAt, "date": main.ExpiresAt, "2592000": main.ExpiresAt, "604800": s.clock().Add(7 * 24 * time.Hour),
 	} {
@@ -144,7 +144,7 @@ func TestFaultsOfKeysUnderAKey(t *testing.T) {
 	v.get(newUnder(main)).want(200).has("You have reached your limit")
 }
 
-// A key that never expires can have a key under it that does, or does not.
+// Under a key that never expires, a key can expire or not.
 func TestUnderAKeyThatNeverExpires(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -162,7 +162,7 @@ func TestUnderAKeyThatNeverExpires(t *testing.T) {
 	v.under(main, "scopes", "a").want(422).has("Choose from the scopes on offer")
 }
 
-// The parent of a form can end, or become full, before the form is sent, and while the key is made.
+// Before a form is sent, or while its key is made, the parent can end or get its last possible key.
 func TestParentsThatChangeMeanwhile(t *testing.T) {
 	t.Parallel()
 	s, main := withParent(t)
@@ -171,7 +171,7 @@ func TestParentsThatChangeMeanwhile(t *testing.T) {
 		t.Helper()
 		if p.want(422).has(text, "Create a key under").hasNot(jwks.TokenPrefix); !strings.Contains(p.body, `id="parent-fault"`) ||
 			!strings.Contains(p.body, `href="#parent"`) {
-			t.Error("it is not said beside the parent")
+			t.Error("no error beside the parent")
 		}
 	}
 	const ended = "No key can be created under this one"
@@ -215,7 +215,7 @@ func TestParentsThatChangeMeanwhile(t *testing.T) {
 	refused(v.under(third), "no longer offers an audience")
 }
 
-// For an owner, the keys of others are no parents, and it can't be seen whether they exist.
+// An owner can't create keys under the keys of others, or see whether they exist.
 func TestParentsOfOthers(t *testing.T) {
 	t.Parallel()
 	s, _ := withParent(t)
@@ -235,7 +235,7 @@ func TestParentsOfOthers(t *testing.T) {
 		noneShown, noneSent := answers(unknownID)
 		for _, id := range append(idsOf(keys), "x", strings.Repeat("0", 300), "%00") {
 			if shown, sent := answers(id); shown != noneShown || sent != noneSent {
-				t.Errorf("%s: the answers tell that %s is there", name, id)
+				t.Errorf("%s: the answers reveal that %s exists", name, id)
 			}
 		}
 		if after := everything(s); after != before {
@@ -251,7 +251,7 @@ func idsOf(keys []store.Key) (ids []string) {
 	return ids
 }
 
-// An operator creates a key under an owner's key, for the same owner. The parent's plan is shown and not asked.
+// An operator creates a key under an owner's key, for the same owner. The form shows the parent's plan and does not ask for one.
 func TestOperatorsCreateUnderAKey(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -290,7 +290,7 @@ func TestOperatorsCreateUnderAKey(t *testing.T) {
 	v.get("/portal/acme/operator/revoke?do=resume&id=" + main.ID.String()).want(200).hasNot(note)
 }
 
-// On the page of a key under another, the forms offer what the parent allows, and refuse more beside the field.
+// On the page of a key with a parent, the forms offer what the parent allows. If more is sent, the error is beside its field.
 func TestChangesOfKeysUnderAKey(t *testing.T) {
 	t.Parallel()
 	s, main := withParent(t, func(r *authz.IssueRequest) { r.AllowedIPs = []string{"10.0.0.0/8"} })
@@ -316,7 +316,7 @@ func TestChangesOfKeysUnderAKey(t *testing.T) {
 	} {
 		p := v.post(keyPath(agent), keyPath(agent, c.action), c.form).want(422).has(c.want)
 		if !strings.Contains(p.body, `id="`+c.action+`-fault"`) {
-			t.Errorf("%s %v: is not said beside it", c.action, c.form)
+			t.Errorf("%s %v: no error beside the field", c.action, c.form)
 		}
 	}
 	v.post(keyPath(agent), keyPath(agent, "expiry"), url.Values{"expiry": {"date"}, "date": {"2026-04-03"}}).want(303)
@@ -324,7 +324,7 @@ func TestChangesOfKeysUnderAKey(t *testing.T) {
 	if now := s.present(agent); !now.ExpiresAt.Equal(main.ExpiresAt) || len(now.Scopes) != 2 {
 		t.Errorf("it is %+v", now)
 	}
-	// A key that its owner paused stays paused with its parent.
+	// A key that its owner paused does not resume with its parent.
 	v.post(keyPath(agent), keyPath(agent, "pause"), nil).want(303)
 	v.post(keyPath(main), keyPath(main, "pause"), nil).want(303)
 	v.get(keyPath(main)).want(200).hasNot("is paused with it")
@@ -334,7 +334,7 @@ func TestChangesOfKeysUnderAKey(t *testing.T) {
 	v.get(keyPath(main) + "?lang=de").want(200).has("Mit ihm wird 1 Schlüssel unter ihm widerrufen.")
 }
 
-// The page of an imported key creates keys under it, too.
+// Keys can be created on the page of an imported key, too.
 func TestAKeyUnderAnImportedKey(t *testing.T) {
 	t.Parallel()
 	s, _ := withParent(t)

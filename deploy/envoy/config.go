@@ -61,8 +61,8 @@ type Config struct {
 	// StripAuthorization removes the headers that contain the key before requests reach the API.
 	StripAuthorization bool
 
-	// TokenPrefix is the prefix that every key must have. Access tokens of the exchange have none; EnvoyGateway and ESPv2
-	// refuse them then. Mode gateway needs none: burnkey gateway follows those of the workspaces.
+	// TokenPrefix is the prefix that every key must have. Access tokens of the exchange have no prefix; if this is set,
+	// EnvoyGateway and ESPv2 refuse them. Mode gateway does not need it: burnkey gateway follows the workspaces' prefixes.
 	TokenPrefix string
 
 	// Imported lets keys of other systems through to burnkey gateway, which knows those that were imported. Mode pull

@@ -8,8 +8,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// keyHeader carries the key from the filter that finds it to those that verify it, if it can be elsewhere than in a
-// bearer token, or has a prefix. Clients cannot set it: the first filter removes all headers that begin like this.
+// keyHeader carries the key from the filter that finds it to those that verify it, if keys can be in other places than
+// Authorization: Bearer, or have a prefix. Clients cannot set it: the first filter removes all headers that begin like this.
 const keyHeader = "x-burnkey-credential"
 
 // scriptFilter is the name of the filter that finds the key.
@@ -140,7 +140,7 @@ func (v view) ReadsAuthorization() bool {
 // TokenStart is the beginning of a token's JWT.
 func (v view) TokenStart() string { return jwks.TokenPrefix }
 
-// AccessEnd is the end of the header of access tokens.
+// AccessEnd is the end of the encoded header of an access token.
 func (v view) AccessEnd() string { return accessEnd }
 
 // MaxParameters is jwks.MaxParameters.

@@ -20,7 +20,7 @@ const (
 		ON CONFLICT (workspace) DO UPDATE SET
 			since = CASE WHEN $4 OR r.reported_at < $5 THEN greatest(r.since, excluded.since) ELSE r.since END,
 			reported_at = greatest(r.reported_at, excluded.reported_at)`
-	// recordUses is the beginning of a statement. It stores in the order of ids, so that two reports do not deadlock.
+	// recordUses begins a statement. It stores uses in the order of ids, so that two reports do not deadlock.
 	recordUses = `WITH used AS (
 			SELECT keys.id, u.at, u.limits FROM unnest($2::bytea[], $3::bigint[], $4::text[]) AS u (kid, at, limits)
 			JOIN keys ON keys.workspace = $1 AND keys.kid = u.kid
@@ -30,7 +30,7 @@ const (
 			ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = greatest(k.last_used_at, excluded.last_used_at),
 				limits = coalesce(excluded.limits, k.limits), limits_at = coalesce(excluded.limits_at, k.limits_at)
 			WHERE k.last_used_at < excluded.last_used_at
-				OR excluded.limits IS NOT NULL AND coalesce(k.limits_at, 0) < excluded.last_used_at -- of an earlier use
+				OR excluded.limits IS NOT NULL AND coalesce(k.limits_at, 0) < excluded.last_used_at -- limits of an earlier use
 		)`
 	// recordUsage comes after lockReports. Its $8 is the $5 of lockReports.
 	recordUsage = recordUses + `, reporter AS (
@@ -85,8 +85,8 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 	return unknown, nil
 }
 
-// recordReport returns how many of the uses are of keys of the workspace. uses begins with the workspace and ends with r.At, as
-// recordUses has them.
+// recordReport stores a report, and returns how many of its uses are of keys of the workspace. uses are the arguments of
+// recordUses: the first is the workspace, the last r.At.
 func recordReport(ctx context.Context, t pgx.Tx, r store.Report, uses ...any) (known int, err error) {
 	if r.Partial {
 		err = rows.NotFound(t.QueryRow(ctx, recordPartial, uses...).Scan(&known))

@@ -26,7 +26,7 @@ const (
 		WHERE workspace = ?1 AND reporter <> ?2 ORDER BY reported_at DESC LIMIT 1000 OFFSET ?3)`
 	raiseSince  = `UPDATE usage_reports SET since = max(since, ?) WHERE workspace = ?`
 	updateUntil = `UPDATE usage_reports SET until = (SELECT min(until) FROM usage_reporters WHERE workspace = ?) WHERE workspace = ?`
-	// isLater means that the stored limits are of an earlier use: they were reported before this one, or it is the latest use.
+	// isLater means that the stored limits are of an earlier use: they were reported before this use, or this use is the latest.
 	isLater = `(coalesce(limits_at, 0) < excluded.last_used_at OR last_used_at < excluded.last_used_at)`
 	// upsertUse changes one row if the key exists, even if the new time is not later than the stored time.
 	upsertUse = `INSERT INTO usage (workspace, id, last_used_at, limits, limits_at)

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// adopter stores the record of a key that gets keys under it.
+// adopter stores a key, under which the test then issues others.
 type adopter func(env, store.Key) store.Key
 
 func issuedParent(e env, k store.Key) store.Key {

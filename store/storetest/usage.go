@@ -205,7 +205,7 @@ func usagePartial(e env) {
 	partial(3*time.Hour, 0, store.Use{KID: k.KID, At: now})
 	partial(3*time.Hour, 0)
 	e.equal("last used", e.key(k).LastUsedAt, now.Add(time.Hour))
-	// A reporter of partial reports does not delay the time that others have reached.
+	// A partial report does not hold back the time up to which all uses are known.
 	at := now.Add(4 * time.Hour)
 	_, err := e.RecordUsage(e.ctx, "acme", nil, store.Report{At: at})
 	e.ok(err)

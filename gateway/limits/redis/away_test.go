@@ -13,9 +13,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// hammer takes requests from all counters, by several callers each, until it is stopped, and returns what passed. The
-// callers stop when the rule has refused one of them after stop was called, so the load is higher than the rule on a
-// busy machine, too.
+// hammer takes requests from all counters, by several callers each, until it is stopped, and returns what passed. After
+// stop, the callers go on until the rule refuses one of them, so the load exceeds the rule even on a busy machine.
 func hammer(t *testing.T, rule limits.Rule, counters ...*Counter) (stop func() (passed int64, took time.Duration)) {
 	var count, refused atomic.Int64
 	var end atomic.Bool
