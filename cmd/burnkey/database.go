@@ -32,7 +32,7 @@ func sqlitePath(database string) string {
 	return ""
 }
 
-// sameDatabase reports whether two URLs are the same, or those of one SQLite file.
+// sameDatabase reports whether two URLs are the same, or name the same SQLite file.
 func sameDatabase(a, b string) bool {
 	one, errOne := os.Stat(sqlitePath(a))
 	two, errTwo := os.Stat(sqlitePath(b))
@@ -60,7 +60,7 @@ func databaseName(text string) string {
 	return u.Redacted()
 }
 
-// openExisting opens a database, given by a flag, that must already exist. openStore would create an SQLite file.
+// openExisting opens the database at the URL in a flag. It must already exist: openStore would create an SQLite file.
 func openExisting(ctx context.Context, flag, database string, stderr io.Writer) (store.Store, error) {
 	if path := sqlitePath(database); path != "" {
 		if _, err := os.Stat(path); err != nil {

@@ -61,7 +61,7 @@ func importCommand() *cobra.Command {
 		"`FILE` with the pepper of HMAC-SHA-256, which burnkey gateway must have, too (default none: keys are hashed with SHA-256)")
 	cmd.Flags().BoolVar(&i.neverExpires, "never-expires", false,
 		"import keys without an expiry as keys that never expire (default the workspace's lifetime applies)")
-	cmd.Flags().BoolVar(&i.dry, "dry-run", false, "read and check the file alone, without a call to the server: import nothing")
+	cmd.Flags().BoolVar(&i.dry, "dry-run", false, "only read and check the file; send nothing to the server")
 	choices(cmd, "format", importFormats()...)
 	return cmd
 }
@@ -76,7 +76,7 @@ type imports struct {
 	Weak     int  `json:"weak"`
 	// NotBearer is the number of keys that can't be sent as Authorization: Bearer.
 	NotBearer int `json:"not_bearer"`
-	// WithoutExpiry is the number of keys for which the file has no expiry, and that get the workspace's default.
+	// WithoutExpiry is the number of keys that have no expiry in the file, and so get the workspace's default.
 	WithoutExpiry int             `json:"without_expiry"`
 	Refusals      []importRefusal `json:"refusals"`
 }
@@ -86,7 +86,7 @@ type importRefusal struct {
 	Owner  string `json:"owner,omitempty"`
 	Reason string `json:"reason"`
 
-	at int // in the file
+	at int // of the line: see importLine
 }
 
 func (n *imports) refuse(l *importLine, reason string) {
@@ -127,16 +127,16 @@ func (i *importing) import_(cmd *cobra.Command, c *client.Client, args []string)
 
 func (n *imports) warn(cmd *cobra.Command) {
 	if n.Weak > 0 {
-		cmd.PrintErrf("warning: %s fewer than 128 bits, by their length and characters. A thief of the digests can find such keys by "+
-			"trying: rotate them soon, or use --pepper-file.\n", keysHave(n.Weak))
+		cmd.PrintErrf("warning: %s fewer than 128 bits, judging by their length and characters. A thief of the digests can find such "+
+			"keys by trying: rotate them soon, or use --pepper-file.\n", keysHave(n.Weak))
 	}
 	if n.WithoutExpiry > 0 {
-		cmd.PrintErrf("warning: %s no expiry in the file: the default of the workspace applies, 90 days unless it has another. To keep "+
+		cmd.PrintErrf("warning: %s no expiry in the file, so the workspace's default applies (90 days, unless it was changed). To keep "+
 			"such keys until they are revoked, use --never-expires.\n", keysHave(n.WithoutExpiry))
 	}
 	if n.NotBearer > 0 {
-		cmd.PrintErrf("warning: %s characters that Authorization: Bearer can't contain. Gateways accept such keys only elsewhere, for "+
-			"example with --credential header:X-API-Key.\n", keysHave(n.NotBearer))
+		cmd.PrintErrf("warning: %s characters that Authorization: Bearer can't contain. Gateways accept such keys only in another "+
+			"place, for example with --credential header:X-API-Key.\n", keysHave(n.NotBearer))
 	}
 }
 

@@ -25,8 +25,8 @@ type importLine struct {
 	key   client.ImportKey
 	err   error // why it can't be imported
 
-	weak      bool // it can be found by trying
-	notBearer bool // it can't be sent as Authorization: Bearer
+	weak      bool // a thief of its digest can find the key by trying
+	notBearer bool // the key can't be sent as Authorization: Bearer
 }
 
 // importReader reads files of keys.
@@ -98,7 +98,7 @@ func (r *importReader) secret(l *importLine, key string) {
 		l.fail(errors.New("the key is empty"))
 	case strings.HasPrefix(jwt, jwks.TokenPrefix):
 		l.fail(errors.New("the key looks like a token of Burnkey, which can't be imported"))
-	case cryptHash.MatchString(key): // as a key, it would be accepted from a thief of the hashes
+	case cryptHash.MatchString(key): // imported as a key, the hash itself would open the gateway to its thief
 		l.fail(errSlowHash)
 	case len(key) > jwks.MaxTokenLen:
 		l.fail(fmt.Errorf("the key is longer than %d bytes, so no gateway accepts it", jwks.MaxTokenLen))
@@ -113,12 +113,12 @@ func (r *importReader) secret(l *importLine, key string) {
 }
 
 var (
-	errSlowHash = errors.New("this is a hash with a salt, such as of bcrypt or argon2, so no key can be looked up by it. Have the old " +
-		"system verify each key once, and import its SHA-256 then")
+	errSlowHash = errors.New("a key can't be looked up by a salted hash, such as that of bcrypt or argon2. Have the old system verify each " +
+		"key once, then import its SHA-256")
 	errTwoKeys = errors.New("must have either a key or a digest, not both")
 )
 
-// cryptHash matches hashes of bcrypt, argon2, scrypt and others in the form of crypt(3): $ALGORITHM$….
+// cryptHash matches hashes in the form of crypt(3), $ALGORITHM$…: bcrypt, argon2, scrypt and others.
 var cryptHash = regexp.MustCompile(`^\$[a-z0-9-]+\$`)
 
 // hash completes a line with a digest that the file has. Without an algorithm, it is SHA-256.
@@ -145,7 +145,7 @@ func (l *importLine) digest(d jwks.Digest) {
 	l.key.Digest = d.String()
 }
 
-// fail records why a line can't be imported: the first fault counts.
+// fail records why a line can't be imported. Only the first error counts.
 func (l *importLine) fail(err error) {
 	if l.err == nil {
 		l.err = err

@@ -47,7 +47,7 @@ func (r *importReader) csv(text []byte) (lines []importLine, err error) {
 
 var columnName = regexp.MustCompile(`^[A-Za-z_ ]{1,20}$`)
 
-// checkColumns checks the first row, and makes its names small. It quotes no name that could be a key.
+// checkColumns checks the first row and converts its names to lower case. It quotes no name that could be a key.
 func checkColumns(names []string) error {
 	for i := range names {
 		name := strings.ToLower(strings.TrimSpace(names[i]))
@@ -71,7 +71,7 @@ func checkColumns(names []string) error {
 func (r *importReader) row(at int, names, row []string) importLine {
 	l := importLine{place: fmt.Sprintf("line %d", at)}
 	if len(row) != len(names) {
-		l.fail(fmt.Errorf("the line has %d values, but the first one %d", len(row), len(names)))
+		l.fail(fmt.Errorf("the line has %d values, but the first line has %d", len(row), len(names)))
 		return l
 	}
 	for i, value := range row {
@@ -85,7 +85,7 @@ func (r *importReader) row(at int, names, row []string) importLine {
 	return r.complete(&l)
 }
 
-// complete checks that there is a key, and finishes the line.
+// complete checks that the line has a key or a digest, and finishes it.
 func (r *importReader) complete(l *importLine) importLine {
 	if l.key.Digest == "" {
 		l.fail(errors.New("neither key nor digest has a value"))
@@ -131,7 +131,7 @@ func (r *importReader) column(l *importLine, name, value string) (err error) {
 	return nil
 }
 
-// jsonl reads lines with the members of the API, and key.
+// jsonl reads lines that are objects with the members of the API, and key.
 func (r *importReader) jsonl(text []byte) (lines []importLine, err error) {
 	for at, line := range bytes.Split(text, []byte("\n")) {
 		if line = bytes.TrimSpace(line); len(line) > 0 {
@@ -176,7 +176,7 @@ func memberFault(err error) error {
 	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
 	switch {
 	case unknown:
-		return fmt.Errorf("unknown member %s: the members are those of the API's imports, and key", name)
+		return fmt.Errorf("unknown member %s: must be one of the API's members for imports, or key", name)
 	case errors.As(err, &wrong) && wrong.Field != "":
 		kind, _, _ := strings.Cut(wrong.Value, " ")
 		return fmt.Errorf("%s: must not be of the type %s", wrong.Field, kind)

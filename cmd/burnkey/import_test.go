@@ -172,7 +172,8 @@ func TestImportRefusals(t *testing.T) {
 		t.Fatal(err, lines)
 	}
 	for i, want := range []string{
-		"expires_at: must be like", "never_expires: must be true or false", "metadata: must be a JSON object", "has 3 values, but the first one 6",
+		"expires_at: must be like", "never_expires: must be true or false", "metadata: must be a JSON object",
+		"has 3 values, but the first line has 6",
 		"not both", "neither key nor digest", "<nil>",
 	} {
 		if got := fmt.Sprint(lines[i].err); !strings.Contains(got, want) || lines[i].place != fmt.Sprintf("line %d", i+2) {

@@ -133,7 +133,7 @@ func (l *importLine) metadata(lists map[string][]string) {
 
 var yamlLine = regexp.MustCompile(`line [0-9]+`)
 
-// yamlFault names the line of an error, which itself can quote a key.
+// yamlFault returns an error with only the line of err, since the text of err can quote a key.
 func yamlFault(err error, of string) error {
 	if at := yamlLine.FindString(err.Error()); at != "" {
 		return fmt.Errorf("%s: not YAML or JSON of %s", at, of)

@@ -19,7 +19,7 @@ func keyFindCommand(k *calls) *cobra.Command {
 		Short: "Find a key by its id, kid or text, in any workspace",
 		Long: "Find a key in any workspace: by its id or kid, by the digest of an imported key, or, on standard input (-), by\n" +
 			"the key itself. Text around the key is ignored. The key is not sent: the server gets the kid of a token, or the\n" +
-			"SHA-256 of an imported key. It can be revoked or expired.",
+			"SHA-256 of an imported key. Revoked and expired keys are found, too.",
 		Args: oneArg("the id or kid of a key, or - for standard input"),
 		RunE: show(k, allKeyRows, func(cmd *cobra.Command, c *client.Client, args []string) (key *client.Key, err error) {
 			names := args
@@ -44,7 +44,7 @@ func keyFindCommand(k *calls) *cobra.Command {
 
 var errNoKeyText = errors.New("standard input has no key")
 
-// namesOf returns names under which the server can have the key in a text: the kid of a token, or digests.
+// namesOf returns what the server may know the key in a text by: the kid of a token, or digests of imported keys.
 func namesOf(in io.Reader, pepperFile string) (names []string, err error) {
 	text, err := io.ReadAll(io.LimitReader(in, jwks.MaxPastedLen+1))
 	if err != nil {
@@ -72,7 +72,7 @@ func namesOf(in io.Reader, pepperFile string) (names []string, err error) {
 	return names, nil
 }
 
-// nameOf returns the kid of a token, or the key for which the exchange issued it.
+// nameOf returns the kid of a token or, if it is an access token, the id of the key that was exchanged for it.
 func nameOf(jwt string) ([]string, error) {
 	parsed, err := jwks.Parse(jwt)
 	if err != nil {

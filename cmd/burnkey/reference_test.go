@@ -99,7 +99,7 @@ func TestReferenceOfVariables(t *testing.T) {
 	testkit.Generated(t, "../../docs/reference/configuration.md", "variables", text.String())
 }
 
-// inGroups lists commands. It shortens those of a group of three or more, such as key, if they are all there.
+// inGroups lists commands. It shortens a group of three or more, such as key, to `key …` if all its commands are there.
 func inGroups(list, all []string) string {
 	var shown []string
 	for _, path := range list {

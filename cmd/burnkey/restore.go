@@ -102,10 +102,10 @@ func (r *restore) gather(ctx context.Context, p *restorePlan) error {
 	return nil
 }
 
-// readFrom reads the database that was in use. Read from the restored one itself, nothing would have happened since.
+// readFrom reads the database that was in use. If that were the restored one itself, nothing would seem to be lost.
 func (r *restore) readFrom(ctx context.Context, p *restorePlan) error {
 	if sameDatabase(r.database, r.from) {
-		return errors.New("--from: must not be the same as --database: it is the database that was in use before the restore")
+		return errors.New("--from: must not be the same as --database, but the database that was in use before the restore")
 	}
 	old, err := openExisting(ctx, "from", r.from, r.stderr)
 	if err != nil {

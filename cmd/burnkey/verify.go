@@ -84,7 +84,7 @@ func pasted(cmd *cobra.Command, arg string) (jwks.Token, error) {
 	}
 	token, err := jwks.ReadPasted(text)
 	if err != nil && strings.TrimSpace(text) != "" && !strings.Contains(text, jwks.TokenPrefix) {
-		err = fmt.Errorf("%w: if it is an imported key, only the server knows it: use burnkey key find -", err)
+		err = fmt.Errorf("%w: to look up an imported key, use burnkey key find -", err)
 	}
 	return token, err
 }
