@@ -26,7 +26,7 @@ var oauthClients = []struct {
 	{"Spring Security", "spring", "OAuthSpring", false},
 }
 
-// validators are programs that check access tokens as RFC 9068 section 4 says.
+// validators are programs that check access tokens by RFC 9068 section 4.
 var validators = []struct {
 	name, language, program string
 	ci                      bool
@@ -96,8 +96,8 @@ func TestE2EOAuthClients(t *testing.T) {
 	m.validate(t, k, m.admin.exchanged(t, k))
 }
 
-// validate has strict validators check the access tokens of the exchange, and keys of a workspace whose keys are access tokens.
-// They refuse other keys.
+// validate has strict validators check access tokens of the exchange, and tokens of a workspace whose keys have the type of access
+// tokens. They refuse tokens of another type.
 func (m *matrix) validate(t *testing.T, k key, access string) {
 	m.create(t, "typed")
 	typed := map[string]any{"policy": map[string]any{"token_type": "at+jwt"}}
@@ -120,7 +120,7 @@ func (m *matrix) validate(t *testing.T, k key, access string) {
 					t.Errorf("%s: a token with another signature is accepted", workspace)
 				}
 				if workspace == "acme" && j.judge(k.Token) == "" {
-					t.Error("a key that is no access token is accepted: this shows nothing")
+					t.Error("a token that is not an access token is accepted, so this test shows nothing")
 				}
 				stop()
 			}

@@ -22,7 +22,7 @@ const programPatience = time.Minute
 
 // A program is a client's process. It reads one token a line, and answers each with the line "accepted" or "refused REASON".
 type program struct {
-	mu    sync.Mutex // held for a verdict
+	mu    sync.Mutex // held until the program has judged a token
 	in    io.Writer
 	lines chan string // closed once the process has ended
 	gone  error       // says why no further verdict can come

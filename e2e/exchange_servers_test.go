@@ -19,7 +19,7 @@ import (
 )
 
 // exchangers are two servers with one PostgreSQL, an HAProxy that balances requests between them, and verifiers of access tokens:
-// the gateway service, and two that know the JWKS only.
+// the gateway service, and two that know only the JWKS.
 type exchangers struct {
 	servers []*server
 	front   *server // the balancer, which is not a process of its own
@@ -78,8 +78,8 @@ func (x *exchangers) accept(t *testing.T, token string) {
 	}
 }
 
-// TestE2EExchange runs two servers, and kills one. The access tokens of both are valid at verifiers that know the JWKS only, and at
-// the gateway service, which refuses them as soon as their key is revoked. The others accept them until they expire.
+// TestE2EExchange runs two servers, and kills one. Access tokens of both are valid at all verifiers. When their key is revoked, the
+// gateway service refuses them, and verifiers that know only the JWKS accept them until they expire.
 func TestE2EExchange(t *testing.T) {
 	t.Parallel()
 	x := startExchangers(t)
@@ -211,7 +211,7 @@ func (x *exchangers) killOne(t *testing.T, k key) {
 	for _, a := range all {
 		switch {
 		case a.err == nil && a.code == http.StatusOK:
-		case a.start.Before(killed.Add(5*time.Millisecond)) && a.end.After(began): // the balancer may not have seen it yet
+		case a.start.Before(killed.Add(5*time.Millisecond)) && a.end.After(began): // the balancer may not have noticed yet
 			cut++
 		default:
 			t.Errorf("an exchange %s after the end of a server: %d, %v", a.start.Sub(killed), a.code, a.err)
@@ -223,7 +223,7 @@ func (x *exchangers) killOne(t *testing.T, k key) {
 	t.Logf("%d exchanges, of which %d were cut off as a server was killed", len(all), cut)
 }
 
-// ends revokes keys, and logs when the gateway refused their access tokens.
+// ends revokes keys, and logs how soon the gateway refused their access tokens.
 func (x *exchangers) ends(t *testing.T, n int) error {
 	var took spread
 	for range n {
@@ -246,12 +246,12 @@ func (x *exchangers) ends(t *testing.T, n int) error {
 		}
 		took = append(took, time.Since(start))
 	}
-	t.Logf("the gateway refused access tokens after the revocation of their key was answered, %s", took)
+	t.Logf("after the answer to a revocation, the gateway refused the access tokens of the key within %s", took)
 	return nil
 }
 
-// untilExpiry exchanges a key that expires soon, so that its access token does, too, and revokes the key. Verifiers that know the
-// JWKS only accept the token until then. untilExpiry does not wait for that.
+// untilExpiry exchanges a key that expires soon, so that its access token does, too, and revokes the key. In the background, it
+// checks that verifiers that know only the JWKS accept the access token until then; the caller waits for that.
 func (x *exchangers) untilExpiry(t *testing.T) (watching *sync.WaitGroup) {
 	t.Helper()
 	k := x.admin.mustIssue(t, "acme", "expires_in", 20)

@@ -23,7 +23,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// burgled is a server with the exchange, whose database and files are stolen, and where a thief can try what was found.
+// burgled is a server with the exchange. A thief has its database and files, and tries all secrets in them at its doors.
 type burgled struct {
 	*server
 	admin *client
@@ -77,7 +77,7 @@ func burgle(t *testing.T) *burgled {
 	return b
 }
 
-// asks posts a form, with a secret as the password if it is not empty, and reports whether the answer is 200.
+// asks posts a form, with the secret, if any, as the password, and reports whether the answer is 200.
 func (b *burgled) asks(path, secret string, form url.Values) bool {
 	r, err := http.NewRequest(http.MethodPost, b.issuer("acme")+path, strings.NewReader(form.Encode()))
 	check(b.t, err)
@@ -95,14 +95,15 @@ func (b *burgled) asks(path, secret string, form url.Values) bool {
 	return false
 }
 
-// TestE2EExchangeThief gives a thief the whole database and every file of a server with the exchange. No secret that is found there
-// and no token that can be made of it is accepted anywhere.
+// TestE2EExchangeThief gives a thief the whole database and every file of a server with the exchange. No secret in them is accepted
+// anywhere, nor any token that a thief can make with them.
 func TestE2EExchangeThief(t *testing.T) {
 	t.Parallel()
 	b := burgle(t)
 	for name, secrets := range map[string][]string{
-		"Envoy": {b.key, b.access}, "gateway": {b.key, b.access, importedText, pepperedText}, "token endpoint": {b.key, importedText, pepperedText},
-		"introspection": {b.admin.token},
+		"Envoy": {b.key, b.access}, "gateway": {b.key, b.access, importedText, pepperedText},
+		"token endpoint": {b.key, importedText, pepperedText},
+		"introspection":  {b.admin.token},
 	} {
 		for i, secret := range secrets {
 			eventually(t, fmt.Sprintf("%s accepts valid secret %d", name, i), func() bool { return b.doors[name](secret) })
@@ -114,7 +115,7 @@ func TestE2EExchangeThief(t *testing.T) {
 		"a digest": hex.EncodeToString(digest.Sum[:]), "the pepper": pepper, "the kid of a signer": kid(t, b.access),
 	} {
 		if !slices.Contains(found, secret) {
-			t.Errorf("%s is not among what was found: this shows nothing", what)
+			t.Errorf("%s was not found, so this test shows nothing", what)
 		}
 	}
 	forged := b.forged(t)
@@ -128,12 +129,12 @@ func TestE2EExchangeThief(t *testing.T) {
 	t.Logf("%d secrets were found and %d tokens forged", len(found), len(forged))
 	for _, name := range []string{"Envoy", "gateway"} {
 		if !b.doors[name](b.access) {
-			t.Errorf("%s refuses a valid access token afterwards: this shows nothing", name)
+			t.Errorf("%s refuses a valid access token afterwards, so this test shows nothing", name)
 		}
 	}
 }
 
-// word is a part of a text that is long enough for a secret.
+// word matches parts of a text that are long enough to be secrets.
 var word = regexp.MustCompile(`[A-Za-z0-9+/=_.:$-]{16,}`)
 
 // loot returns all values of the database, each in several spellings, and the words and lines of all files.
@@ -172,7 +173,7 @@ func (b *burgled) loot(t *testing.T) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// logged are words of the log that differ in each line.
+// logged matches words that differ in each line of the log.
 var logged = regexp.MustCompile(`^(time|request_id|took|from)=`)
 
 func unprintable(r rune) bool { return r < ' ' || r > '~' }
@@ -208,8 +209,8 @@ func values(t *testing.T, file string) (all []any) {
 	return all
 }
 
-// forged returns tokens of both types under each kid of the published set, and under those of nobody, signed with what a thief has:
-// keys of their own, published keys, and secrets from files.
+// forged returns tokens of both types, with each kid of the published set and with unknown ones, signed with all that a thief has:
+// a key of their own, published keys, and secrets from files.
 func (b *burgled) forged(t *testing.T) (all []string) {
 	t.Helper()
 	set, own := b.mustPublished("acme"), testkit.PrivateKey()
@@ -239,7 +240,7 @@ func (b *burgled) forged(t *testing.T) (all []string) {
 	return all
 }
 
-// payloads are claims like those of the key, and of access tokens of the key and of an imported key.
+// payloads returns the claims of the key, of its access token, and of the access token of an imported key.
 func (b *burgled) payloads(t *testing.T) []string {
 	t.Helper()
 	imported, _, err := b.admin.exchange("acme", importedText)
