@@ -35,7 +35,7 @@ type Key struct {
 	RotatedFrom string     `json:"rotated_from,omitempty" format:"uuid" doc:"The key that it replaces"`
 	RotatedTo   string     `json:"rotated_to,omitempty" format:"uuid" doc:"The key that replaces it"`
 	GraceEndsAt *time.Time `json:"grace_ends_at,omitempty" doc:"When it stops working because another key replaces it"`
-	LastUsedAt  *time.Time `json:"last_used_at" doc:"As far as gateways reported it or the server saw it; null: no use is known"`
+	LastUsedAt  *time.Time `json:"last_used_at" doc:"The latest use that a gateway reported or the server saw; null: no known use"`
 	Version     uint64     `json:"version"`
 
 	Enabled         bool       `json:"enabled"`

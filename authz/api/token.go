@@ -178,7 +178,7 @@ func (f *exchangeForm) narrow() {
 	if text := f.one("expires_in"); text != "" {
 		seconds, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			f.fail(invalidRequest(fmt.Sprintf("expires_in must be a number of seconds, from %d.", authz.MinTokenLife)))
+			f.fail(invalidRequest(fmt.Sprintf("expires_in must be a number of seconds, at least %d.", authz.MinTokenLife)))
 		}
 		f.ExpiresIn = cmp.Or(seconds, -1) // 0 would mean the default; a negative number is refused
 	}

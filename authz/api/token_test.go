@@ -142,7 +142,7 @@ func TestOAuthErrors(t *testing.T) {
 	refuse("invalid_request", 400, client+"&expires_in=1e3", as(key.token))
 	for text, want := range map[string]string{
 		client + "&expires_in=59": "60 to 3600", client + "&expires_in=0": "60 to 3600", client + "&expires_in=-60": "60 to 3600",
-		client + "&expires_in=1e3": "a number of seconds, from 60", client + "&resource=x": "resource",
+		client + "&expires_in=1e3": "a number of seconds, at least 60", client + "&resource=x": "resource",
 		"grant_type=implicit": "client_credentials, " + grantBearer + " or " + grantExchange,
 	} {
 		if got := s.do("POST", tokenPath, text, form, as(key.token)).want(400).text("error_description"); !strings.Contains(got, want) {
