@@ -63,7 +63,7 @@ func TestTheLifeOfAKeyUnderAKey(t *testing.T) {
 		t.Fatalf("it is %+v", agent)
 	}
 	v.get(keyPath(main)).want(200).has("Agent", "1 key under it is revoked with it.", "1 key under it is paused with it.",
-		"The 1 key under it keeps working and belongs to the new key.")
+		"1 key under it keeps working and moves under the new key.")
 	for _, path := range []string{keyPath(agent), "/portal/acme/keys"} {
 		if p := v.get(path).want(200).has("Parent key Main"); !strings.Contains(p.body, `href="`+keyPath(main)+`"`) {
 			t.Errorf("%s: no link to the parent", path)
@@ -212,7 +212,7 @@ func TestParentsThatChangeMeanwhile(t *testing.T) {
 	s.update("acme", func(set *store.Workspace) { set.Audiences = []string{"web"} })
 	third := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Third"})
 	s.update("acme", func(set *store.Workspace) { set.Audiences = []string{"batch"} })
-	refused(v.under(third), "no longer offers an audience")
+	refused(v.under(third), "no longer offers one of its audiences")
 }
 
 // An owner can't create keys under the keys of others, or see whether they exist.
@@ -284,7 +284,7 @@ func TestOperatorsCreateUnderAKey(t *testing.T) {
 	} {
 		v.post(anyPath(agent), anyPath(agent, action), form).want(422).has("parent key").hasNot("out of date")
 	}
-	const note = "Keys under these keys end or are paused with them"
+	const note = "Keys under these are revoked or paused with them"
 	v.get("/portal/acme/operator/revoke?id=" + main.ID.String()).want(200).has(note)
 	v.get("/portal/acme/operator/revoke?id=" + agent.ID.String()).want(200).hasNot(note)
 	v.get("/portal/acme/operator/revoke?do=resume&id=" + main.ID.String()).want(200).hasNot(note)
