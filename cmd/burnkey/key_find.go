@@ -19,7 +19,7 @@ func keyFindCommand(k *calls) *cobra.Command {
 		Short: "Find a key by its id, kid or text, in any workspace",
 		Long: "Find a key in any workspace: by its id or kid, by the digest of an imported key, or, on standard input (-), by\n" +
 			"the key itself. Text around the key is ignored. The key is not sent: the server gets the kid of a token, or the\n" +
-			"SHA-256 of an imported key. Revoked and expired keys are found, too.",
+			"digest of an imported key. Revoked and expired keys are found, too.",
 		Args: oneArg("the id or kid of a key, or - for standard input"),
 		RunE: show(k, allKeyRows, func(cmd *cobra.Command, c *client.Client, args []string) (key *client.Key, err error) {
 			names := args
@@ -60,11 +60,14 @@ func namesOf(in io.Reader, pepperFile string) (names []string, err error) {
 			return nil, err
 		}
 	}
-	for _, secret := range authz.OpaqueIn(jwks.Token(text)) {
-		names = append(names, jwks.SHA256Digest(secret.Reveal()).String())
-		if pepper != nil {
+	all := authz.OpaqueIn(jwks.Token(text))
+	if pepper != nil { // first, since a key that has such a digest has it so that its SHA-256 is nowhere
+		for _, secret := range all {
 			names = append(names, jwks.HMACDigest(pepper, secret.Reveal()).String())
 		}
+	}
+	for _, secret := range all {
+		names = append(names, jwks.SHA256Digest(secret.Reveal()).String())
 	}
 	if len(names) == 0 {
 		return nil, errNoKeyText

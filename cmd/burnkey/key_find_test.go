@@ -29,6 +29,11 @@ func TestNamesOfKeys(t *testing.T) {
 			t.Errorf("%v, %v", names, err)
 		}
 	}
+	names, err := namesOf(strings.NewReader("Bearer "+secret), file)
+	testkit.Check(t, err)
+	if slices.Index(names, jwks.HMACDigest([]byte(pepper), secret).String()) > slices.Index(names, jwks.SHA256Digest(secret).String()) {
+		t.Error("the SHA-256 of a key with a pepper is sent")
+	}
 	if names, err := namesOf(strings.NewReader(" \n"), ""); err == nil {
 		t.Errorf("nothing has the names %v", names)
 	}
