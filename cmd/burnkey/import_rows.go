@@ -45,15 +45,16 @@ func (r *importReader) csv(text []byte) (lines []importLine, err error) {
 	}
 }
 
-var columnName = regexp.MustCompile(`^[A-Za-z_ ]{1,20}$`)
+// quotable matches names that an error may quote: they could not be keys.
+var quotable = regexp.MustCompile(`^[A-Za-z_ ]{1,20}$`)
 
-// checkColumns checks the first row and converts its names to lower case. It quotes no name that could be a key.
+// checkColumns checks the first row and converts its names to lower case.
 func checkColumns(names []string) error {
 	for i := range names {
 		name := strings.ToLower(strings.TrimSpace(names[i]))
 		if !slices.Contains(importColumns, name) {
 			quoted := ""
-			if columnName.MatchString(names[i]) {
+			if quotable.MatchString(names[i]) {
 				quoted = " (" + strings.TrimSpace(names[i]) + ")"
 			}
 			return fmt.Errorf("line 1: column %d%s: the first row must name the columns, each one of %s",
@@ -169,13 +170,16 @@ func (r *importReader) object(at int, line []byte) importLine {
 
 var errNotObject = errors.New("must be one JSON object")
 
-// memberFault explains an error of encoding/json. It quotes no value, which could be a key.
+// memberFault explains an error of encoding/json. It quotes nothing that could be a key.
 func memberFault(err error) error {
 	var wrong *json.UnmarshalTypeError
 	var notTime *time.ParseError
 	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
 	switch {
 	case unknown:
+		if !quotable.MatchString(strings.Trim(name, `"`)) {
+			name = "(its name could be a key)"
+		}
 		return fmt.Errorf("unknown member %s: must be one of the API's members for imports, or key", name)
 	case errors.As(err, &wrong) && wrong.Field != "":
 		kind, _, _ := strings.Cut(wrong.Value, " ")
