@@ -80,9 +80,9 @@ func (s *Service) catchUp(ctx context.Context, workspace string, token jwks.Toke
 		return err
 	})
 	if err == nil && key.Published() {
-		_, err = s.reached(ctx, &key)
+		err = s.publisher.Reach(ctx, workspace, key.Version) // which asks the store only if that version is new here
 	}
-	if errors.Is(err, ErrNotFound) || errors.Is(err, errNotKey) {
+	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	return err

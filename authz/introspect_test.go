@@ -59,3 +59,21 @@ func TestIntrospectAtAnotherServer(t *testing.T) {
 		t.Errorf("without the store: %v", err)
 	}
 }
+
+// A forged token costs at most one read of the store: kids of imported keys, which no set has, are no secrets.
+func TestForgedTokensOfImportedKeys(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	got, err := s.Import(t.Context(), "acme", []authz.ImportEntry{{Digest: jwks.SHA256Digest("x").String(), Owner: "cust_1"}})
+	testkit.Check(t, err)
+	forged := testkit.Sign(testkit.PrivateKey(), testkit.Header(got[0].Key.KID.String()),
+		`{"iss":"i","sub":"a","aud":["x"],"jti":"j","iat":1}`)
+	reads := func() int { return s.store.Called("KeyByKID") + s.store.Called("Workspace") }
+	before := reads()
+	if found, err := s.Introspect(t.Context(), "acme", jwks.Token(forged)); err != nil || found != nil {
+		t.Errorf("%v, %v", found, err)
+	}
+	if n := reads() - before; n != 1 {
+		t.Errorf("%d reads", n)
+	}
+}
