@@ -106,6 +106,7 @@ func build(o Options) (*echo.Echo, *huma.OpenAPI, error) {
 			return next(c)
 		}
 	})
+	e.Pre(plainPath)
 	e.Pre(forAnyOrigin)
 	m := newMetrics(o.Metrics)
 	e.Use(a.observe(m, routed), a.recover, limitBody)

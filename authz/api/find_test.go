@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/burnkey/burnkey/authz"
@@ -34,6 +35,8 @@ func TestFindKey(t *testing.T) {
 		{"a management key, by an admin", s.admin, manager.kid, 200},
 		{"the digest of an imported key", tied, digest, 200},
 		{"the same in hexadecimal", reader, fmt.Sprintf("sha256:%x", jwks.SHA256Digest(secret).Sum), 200},
+		{"the same with an encoded colon", reader, strings.Replace(digest, ":", "%3a", 1), 200},
+		{"an encoded slash", reader, "a%2F" + k.id, 422},
 		{"the digest of a foreign imported key", s.manager("other", "keys:read"), digest, 404},
 		{"an unknown digest", reader, jwks.SHA256Digest("x").String(), 404},
 		{"an imported key", reader, secret, 422},

@@ -228,3 +228,14 @@ func bodyProblem(err error) *Problem {
 	}
 	return newProblem(kindMalformed, "The body is incomplete.").field("body", "is incomplete")
 }
+
+// plainPath decodes a path with more percent-encoding than it needs, such as %3A, which many clients write for a colon. echo does
+// not decode parameters of such a path. An encoded slash is not decoded.
+func plainPath(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if u := c.Request().URL; !strings.Contains(strings.ToUpper(u.RawPath), "%2F") {
+			u.RawPath = ""
+		}
+		return next(c)
+	}
+}
