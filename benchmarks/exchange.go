@@ -43,7 +43,7 @@ func (r *issuerResult) busy() string {
 	return fmt.Sprintf("%.0f %%", 100*r.others.Seconds()/r.all().elapsed.Seconds()/float64(runtime.NumCPU()))
 }
 
-// to returns by how much this server was faster than the other in the same round.
+// to returns the lowest and the highest ratio of this server's rate to the other's in the same round.
 func (r *issuerResult) to(other *issuerResult) string {
 	if r == other {
 		return ""

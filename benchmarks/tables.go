@@ -209,13 +209,14 @@ func (r *results) exchangeTable() *table {
 	t := &table{
 		title: "Access tokens a second",
 		note: fmt.Sprintf("RS256 with 2048 bits, by client_credentials over %d connections that stay open. After a warm-up, %d turns of each "+
-			"server, which run all the time; the last column has the lowest and the highest turn. Processor time is that of all the "+
-			"server's processes. Other processes had their part of the machine meanwhile.\n\nBurnkey has %d clients and SQLite on the "+
+			"server, which run all the time; the last column is burnkey's rate divided by this server's, in the turns with the lowest and the "+
+			"highest ratio. Processor time is that of all the server's processes. Other processes: their share of the machine "+
+			"meanwhile.\n\nBurnkey has %d clients and SQLite on the "+
 			"disk; for each token it verifies the client's key and reads its record. The others have one client and a database in memory. "+
 			"Keycloak keeps the secret in plain text, and stores no token. Hydra hashes the secret (here by 1 iteration of PBKDF2, by "+
 			"default 25,000), and stores each token; its key would have 4096 bits by default.",
 			exchangeCallers, exchangeRounds, exchangeKeys),
-		head: []string{"", "tokens/s", "median", "p99", "processor time a token", "other processes", "resident", "burnkey to it"},
+		head: []string{"", "tokens/s", "median", "p99", "processor time a token", "other processes", "resident", "burnkey ÷ this"},
 	}
 	t.add("crypto/rsa alone, the signature on all cores", x.bare, "", "", "", "", "", "")
 	for _, s := range x.servers {
