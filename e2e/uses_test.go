@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A server that ends stores which keys were introspected. That is no report about other keys.
+// A server that stops stores which keys were introspected. That is not a report about other keys.
 func TestE2EUsesAreStored(t *testing.T) {
 	s := startServer(t)
 	admin := s.admin()

@@ -25,7 +25,7 @@ func (v *view) setPlaces() {
 	case v.ByScript:
 		v.Shapes = []keyShape{{keyHeader, keyHeader, tokenShape}}
 		v.NoKey = "!('" + keyHeader + "' in request.headers)"
-		if v.Places.OnlyBearer() { // routes without a key receive Authorization as without a prefix
+		if v.Places.OnlyBearer() { // so that routes without a key receive Authorization unchanged
 			v.KeyCheck = append(v.KeyCheck, scriptFilter)
 		}
 	case v.Gateway == nil:
