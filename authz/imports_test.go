@@ -49,7 +49,7 @@ func TestImportedKeyOfItsHolder(t *testing.T) {
 }
 
 // A key that was imported both with a pepper and without has two records. If its holder revokes it, both end, so that no gateway
-// accepts it any more. For all else, one record suffices. A record of another workspace hides neither.
+// accepts it any more. Other calls need one record only. A record of another workspace hides neither.
 func TestImportedKeyWithTwoDigests(t *testing.T) {
 	const secret = "IL1deIyHyQA40WpeLeA1bIUXuvTwlGjo"
 	s := newServer(t)

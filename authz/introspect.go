@@ -48,9 +48,9 @@ func (s *Service) Introspect(ctx context.Context, workspace string, token jwks.T
 	return s.introspected(ctx, workspace, claims, read)
 }
 
-// examine calls authentic. If this server does not know the token's key, which another server may have just issued, it first
-// catches up. no is authentic's refusal of the token; err means that the token could not be examined. Errors: *CrowdedError,
-// those of the store.
+// examine calls authentic. If this server does not know the token's key, which another server may have just issued, it catches up
+// and calls authentic again. no is authentic's refusal of the token; err means that the token could not be examined. Errors:
+// *CrowdedError, those of the store.
 func (s *Service) examine(ctx context.Context, workspace string, token jwks.Token) (claims *jwks.Claims, no, err error) {
 	claims, no = s.authentic(workspace, token)
 	if errors.Is(no, jwks.ErrUnknown) || errors.Is(no, ErrNotFound) {

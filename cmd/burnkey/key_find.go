@@ -61,7 +61,7 @@ func namesOf(in io.Reader, pepperFile string) (names []string, err error) {
 		}
 	}
 	all := authz.OpaqueIn(jwks.Token(text))
-	if pepper != nil { // first, since a key that has such a digest has it so that its SHA-256 is nowhere
+	if pepper != nil { // first, so that the SHA-256 of a key that has such a digest is not sent
 		for _, secret := range all {
 			names = append(names, jwks.HMACDigest(pepper, secret.Reveal()).String())
 		}

@@ -102,7 +102,7 @@ func (r *restore) gather(ctx context.Context, p *restorePlan) error {
 	return nil
 }
 
-// readFrom reads the database that was in use. If that were the restored one itself, nothing would seem to be lost.
+// readFrom reads the database that was in use. It refuses the restored one, in which nothing has happened since the backup.
 func (r *restore) readFrom(ctx context.Context, p *restorePlan) error {
 	if sameDatabase(r.database, r.from) {
 		return errors.New("--from: must not be the same as --database, but the database that was in use before the restore")
