@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A listener takes tokens of one form: with the prefix that it was rendered for.
+// A listener accepts keys only with the prefix that it was rendered for, and access tokens of the exchange, which have none.
 func TestTokenPrefix(t *testing.T) {
 	t.Parallel()
 	keys, k := newKeyServer(t), newKey(t)
@@ -17,7 +17,7 @@ func TestTokenPrefix(t *testing.T) {
 	typed := k.sign(t, accessHeader(k.kid), claims(c.Issuer("acme"), "client_id", "cust_1"))
 	ofExchange := []any{"client_id", "cust_1", "key_id", "0190-key", "key_kid", k.kid}
 	access := k.sign(t, accessHeader(k.kid), claims(c.Issuer("acme"), ofExchange...))
-	custom := k.token(t, claims(c.Issuer("acme"), ofExchange...)) // an old key with such claims of its own
+	custom := k.token(t, claims(c.Issuer("acme"), ofExchange...)) // a key with custom claims like those of an access token
 	several, scripted := c, c
 	several.Workspaces = []string{"beta", "acme"}
 	keys.publish("beta", newKey(t))
@@ -49,7 +49,7 @@ func TestTokenPrefix(t *testing.T) {
 					t.Errorf("%.40q: %d, want %d", value, resp.StatusCode, want)
 				}
 			}
-			// ESPv2 knows one form.
+			// ESPv2 accepts only one form.
 			if got, want := g.get(t, "/", bearer(access)).StatusCode, map[bool]int{true: 401, false: 200}[name == "ESPv2"]; got != want {
 				t.Errorf("an access token without the prefix: %d, want %d", got, want)
 			}
@@ -67,7 +67,7 @@ func TestTokenPrefix(t *testing.T) {
 	}
 }
 
-// A route without a key passes Authorization on, whatever it contains. A verified request does as configured.
+// A route without a key passes Authorization on, whatever it contains. Other routes pass it on as configured.
 func TestPrefixOfOpenRoutes(t *testing.T) {
 	t.Parallel()
 	keys, k := newKeyServer(t), newKey(t)
