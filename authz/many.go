@@ -140,7 +140,11 @@ func (s *Service) each(ctx context.Context, sel Selection, keys []store.Key, do 
 			if err != nil {
 				return done, err
 			}
-			if now.LastUsedAt.After(k.LastUsedAt) || s.uses.has(&k) {
+			below, err := s.usedBelow(ctx, &k, s.Now().Add(-sel.UnusedFor))
+			if err != nil {
+				return done, err
+			}
+			if below || now.LastUsedAt.After(k.LastUsedAt) || s.uses.has(&k) {
 				continue
 			}
 		}
@@ -205,14 +209,31 @@ func (s *Service) named(ctx context.Context, workspace string, sel Selection, f 
 		if err != nil {
 			return nil, uuid.Nil, err
 		}
-		if matches(&k, &f) {
+		below := false
+		if !f.UnusedSince.IsZero() {
+			if below, err = s.usedBelow(ctx, &k, f.UnusedSince); err != nil {
+				return nil, uuid.Nil, err
+			}
+		}
+		if !below && matches(&k, &f) {
 			keys, size = append(keys, k), size+sizeOfKey(&k)
 		}
 	}
 	return keys, uuid.Nil, nil
 }
 
-// matches reports whether a key matches the filter of a selection.
+// usedBelow reports whether a key under k was created or used since a time. It would end with k.
+func (s *Service) usedBelow(ctx context.Context, k *store.Key, since time.Time) (bool, error) {
+	if !k.Delegates {
+		return false, nil
+	}
+	children, _, err := s.store.Keys(ctx, k.Workspace, store.Filter{Parent: k.ID, Live: true, Now: s.Now(), Limit: store.MaxChildren})
+	return slices.ContainsFunc(children, func(child store.Key) bool {
+		return !child.CreatedAt.Before(since) || !child.LastUsedAt.Before(since) || s.uses.has(&child)
+	}), err
+}
+
+// matches reports whether a key matches the filter of a selection, as far as keys under it do not matter.
 func matches(k *store.Key, f *store.Filter) bool {
 	live := slices.Contains([]store.Status{store.Active, store.Deprecated, store.Suspended}, k.Status(f.Now))
 	return live && (f.Owner == "" || k.Owner == f.Owner) && (f.Scope == "" || slices.Contains(k.Scopes, f.Scope)) &&

@@ -151,3 +151,42 @@ func TestRunUses(t *testing.T) {
 	defer cancel()
 	testkit.Eventually(t, "the second use is stored", func() bool { return s.lastUsed(key.Key).Equal(s.Now()) })
 }
+
+// A key is in use while a key under it is, which would be revoked with it.
+func TestParentsOfUsedKeysAreUsed(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.endless("acme")
+	var parents, children []authz.Issued
+	for range 3 {
+		parent := s.issue("acme", authz.IssueRequest{NeverExpires: true})
+		child := s.issue("acme", authz.IssueRequest{Owner: parent.Owner, NeverExpires: true, Parent: parent.ID})
+		parents, children = append(parents, parent), append(children, child)
+	}
+	idle := s.issue("acme", authz.IssueRequest{NeverExpires: true})
+	s.reportedForADay()
+	use := func(k authz.Issued) {
+		t.Helper()
+		if found, err := s.Introspect(t.Context(), "acme", k.Token); err != nil || found == nil {
+			t.Fatalf("%v, %v", found, err)
+		}
+	}
+	use(children[0])
+	s.issue("acme", authz.IssueRequest{Owner: parents[1].Owner, NeverExpires: true, Parent: parents[1].ID})
+	want := []uuid.UUID{idle.ID, children[2].ID, parents[2].ID, children[1].ID}
+	ids := []uuid.UUID{idle.ID, parents[0].ID, parents[1].ID, parents[2].ID, children[0].ID, children[1].ID, children[2].ID}
+	for _, sel := range []authz.Selection{{UnusedFor: aDay}, {UnusedFor: aDay, IDs: ids}} {
+		if got, err := s.unused(sel); err != nil || !slices.Equal(got, want) {
+			t.Errorf("unused: %v, want %v; %v", got, want, err)
+		}
+	}
+	// The last child is used while the first key of the list is revoked.
+	s.store.Hook("Revoke", func(context.Context) error {
+		use(children[2])
+		return nil
+	})
+	revoked, _, err := s.RevokeMany(t.Context(), "acme", authz.Selection{UnusedFor: aDay}, false)
+	if err != nil || len(revoked) != 2 || revoked[0].ID != idle.ID || revoked[1].ID != children[1].ID {
+		t.Errorf("%v, %v", revoked, err)
+	}
+}

@@ -197,7 +197,7 @@ type Filter struct {
 	CreatedBefore time.Time
 	// ExpiresBefore selects keys that expire before this time, but after Now.
 	ExpiresBefore time.Time
-	// UnusedSince selects keys created before this time and not used since.
+	// UnusedSince selects keys created before this time and not used since, unless a key under them was.
 	UnusedSince time.Time
 	// Query selects keys whose name contains this string (compared by Fold), and the key with this id or kid.
 	// If Owner is empty, it also selects keys whose owner contains the string.

@@ -21,6 +21,7 @@ var usageTests = []test{
 	{"is known up to the earliest time that a reporter has reached", usageUntil},
 	{"of a partial report is recorded and says nothing about other keys", usagePartial},
 	{"selects keys that are old and unused", usageFilter},
+	{"of a key selects neither it nor its parent", usageBelow},
 	{"is stored for concurrent reports", usageRace},
 	{"is reported by so many and no more", usageReporters},
 	{"refuses what has no time and no workspace", usageRefused},
@@ -240,6 +241,26 @@ func usageFilter(e env) {
 		e.equal("an owner's", e.list("acme", store.Filter{UnusedSince: at, Owner: "a", Live: true, Now: now}),
 			slices.DeleteFunc(want, func(k store.Key) bool { return k.Owner != "a" }))
 	}
+}
+
+// A key is in use while a key under it is, or is new.
+func usageBelow(e env) {
+	e.create("acme")
+	since := now.Add(time.Minute)
+	var want []store.Key
+	for i, created := range []time.Time{now, now, since} {
+		parent, _ := e.issue(NewRecord("acme", "o"))
+		under := child(parent)
+		under.CreatedAt = created
+		under, _ = e.issue(under)
+		switch i {
+		case 0:
+			want = []store.Key{under, e.key(parent)}
+		case 1:
+			e.used("acme", since, under)
+		}
+	}
+	e.equal("unused", e.list("acme", store.Filter{UnusedSince: since}), want)
 }
 
 // Concurrent reports that name the same keys in another order do not deadlock.

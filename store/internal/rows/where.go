@@ -97,9 +97,13 @@ func (w *Where) narrow(f store.Filter) error {
 	if !f.ExpiresBefore.IsZero() {
 		w.Add(`expires_at > %s AND expires_at < %s`, f.Now.UnixMicro(), roundUp(f.ExpiresBefore))
 	}
-	if !f.UnusedSince.IsZero() {
+	if !f.UnusedSince.IsZero() { // count(*), since PostgreSQL would evaluate EXISTS for the keys of all workspaces at once
 		w.Add(`(created_at IS NULL OR created_at < %[1]s) AND NOT EXISTS (SELECT 1 FROM usage
-			WHERE usage.workspace = keys.workspace AND usage.id = keys.id AND last_used_at >= %[1]s)`, roundUp(f.UnusedSince))
+			WHERE usage.workspace = keys.workspace AND usage.id = keys.id AND last_used_at >= %[1]s)
+			AND (NOT delegates OR 0 = (SELECT count(*) FROM keys child
+				LEFT JOIN usage ON usage.workspace = child.workspace AND usage.id = child.id
+				WHERE child.workspace = keys.workspace AND child.parent = keys.id AND child.revoked_at IS NULL
+					AND (child.created_at >= %[1]s OR last_used_at >= %[1]s)))`, roundUp(f.UnusedSince))
 	}
 	return w.status(f)
 }
