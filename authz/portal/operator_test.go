@@ -202,6 +202,7 @@ func TestFindImported(t *testing.T) {
 	in(other, "other", secret).want(422).has("no imported key of this workspace")
 	in(other, "other", uuid).want(404)
 	anywhere("x" + secret).want(422).has("not a known imported key")
+	anywhere(`{"id":"` + unknownID + `","key":"x` + secret + `"}`).want(404).has(unknownID)
 }
 
 // A token leads to its key only.

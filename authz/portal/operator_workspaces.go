@@ -57,8 +57,8 @@ func findAnywhere(v *visit) error {
 	pasted := strings.TrimSpace(v.r.PostForm.Get("pasted"))
 	k, err := v.keyAnywhere(pasted)
 	isPart := beginsToken(pasted)
-	if _, isName := authz.NameIn(pasted); !isName || isPart {
-		pasted = "" // no page repeats a key
+	if pasted, _ = authz.NameIn(pasted); isPart { // the rest can be a key, which no page repeats
+		pasted = ""
 	}
 	var input authz.InputError
 	switch {
