@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/client"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/sqlite"
@@ -157,6 +158,49 @@ func TestRestoreReadsRotations(t *testing.T) {
 	} {
 		r.plan = newRestorePlan(r.plan.store, r.plan.workspaces, r.now)
 		r.is(c.want, c.list)
+	}
+}
+
+// A lost key that ended is not listed: an imported one would come back if it were imported again.
+func TestRestoreListsLostKeysThatLive(t *testing.T) {
+	t.Parallel()
+	r := newRestoring(t)
+	r.key.ID = uuid.Must(uuid.NewV7()) // not in the restored database
+	imported := r.entry(5, store.ActionKeyImport, `{}`)
+	rotated := r.entry(4, store.ActionKeyRotate, `{"grace_ends_at":"`+r.now.Add(-time.Hour).Format(time.RFC3339Nano)+`"}`)
+	inGrace := r.entry(4, store.ActionKeyRotate, `{"grace_ends_at":"`+r.now.Add(time.Hour).Format(time.RFC3339Nano)+`"}`)
+	for _, c := range []struct {
+		want string
+		list []archivedEntry
+	}{
+		{"lost", []archivedEntry{imported}},
+		{"lost", []archivedEntry{imported, inGrace}},
+		{"", []archivedEntry{imported, rotated}},
+		{"lost", []archivedEntry{imported, rotated, r.entry(3, store.ActionRotationUndo, `{}`)}},
+		{"", []archivedEntry{imported, r.entry(3, store.ActionKeyRevoke, `{}`)}},
+	} {
+		r.plan = newRestorePlan(r.plan.store, r.plan.workspaces, r.now)
+		r.is(c.want, c.list)
+	}
+}
+
+func TestRestoreComparesLostKeys(t *testing.T) {
+	t.Parallel()
+	old := newRestoring(t)
+	_, err := old.plan.store.UpdateKey(t.Context(), "acme", old.key.ID, func(_ *store.Workspace, k *store.Key) error {
+		k.ExpiresAt, k.UpdatedAt = old.now.Add(time.Hour), old.now
+		return nil
+	})
+	testkit.Check(t, err)
+	empty, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "burnkey.db"))
+	testkit.Check(t, err)
+	defer func() { testkit.Check(t, empty.Close()) }()
+	for hours, want := range map[int]int{0: 1, 2: 0} {
+		p := newRestorePlan(empty, nil, old.now.Add(time.Duration(hours)*time.Hour))
+		testkit.Check(t, p.compare(t.Context(), old.plan.store, "acme"))
+		if n := p.count(actLost); n != want {
+			t.Errorf("%d keys are lost after %d hours, want %d", n, hours, want)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ func (p *restorePlan) compare(ctx context.Context, old store.Store, workspace st
 		case more && mine.ID == was.ID:
 			p.compareKey(mine, was)
 			mine, err, more = next()
-		case !was.RevokedAt.IsZero(): // it was issued and revoked since
+		case slices.Contains([]store.Status{store.Revoked, store.Expired}, was.Status(p.now)): // it was issued and ended since
 		default:
 			p.addLost(workspace, was.Owner, was.ID, was.CreatedAt, was.Digest != nil)
 		}

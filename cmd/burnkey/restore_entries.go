@@ -18,12 +18,16 @@ import (
 // audited collects what audit entries, in the order of their times, say about keys.
 type audited struct {
 	*restorePlan
-	// ended and suspended can be undone by a later entry.
+	// ended, suspended and replaced can be undone by a later entry. replaced has lost keys whose grace ended.
 	ended, suspended map[uuid.UUID]restored
+	replaced         map[uuid.UUID]*restored
 }
 
 func newAudited(p *restorePlan) *audited {
-	return &audited{restorePlan: p, ended: make(map[uuid.UUID]restored), suspended: make(map[uuid.UUID]restored)}
+	return &audited{
+		restorePlan: p, ended: make(map[uuid.UUID]restored), suspended: make(map[uuid.UUID]restored),
+		replaced: make(map[uuid.UUID]*restored),
+	}
 }
 
 // all returns everything that is known about the keys.
@@ -64,13 +68,22 @@ func (a *audited) readEntry(ctx context.Context, e *archivedEntry) error {
 	return nil
 }
 
-// readLost adds a key that is not in the restored database, unless it was revoked.
+// readLost adds a key that is not in the restored database, unless it ended: an imported one must not be imported again.
 func (a *audited) readLost(id uuid.UUID, e *archivedEntry) {
 	switch e.Action {
 	case store.ActionKeyIssue, store.ActionKeyImport:
 		a.addLost(e.Workspace, e.Owner, id, e.At, e.Action == store.ActionKeyImport)
 	case store.ActionKeyRevoke, store.ActionGraceEnd:
 		delete(a.keys, id)
+	case store.ActionKeyRotate:
+		if found := a.keys[id]; found != nil && !a.graceEnded(e).IsZero() {
+			a.replaced[id] = found
+			delete(a.keys, id)
+		}
+	case store.ActionRotationUndo:
+		if found := a.replaced[id]; found != nil {
+			a.keys[id] = found
+		}
 	}
 }
 
@@ -93,16 +106,24 @@ func (a *audited) readChange(k *store.Key, e *archivedEntry) {
 
 // readRotation revokes a rotated key after its grace. A key without a grace has no entry of its own about its end.
 func (a *audited) readRotation(k *store.Key, e *archivedEntry) {
-	var rotation struct {
-		GraceEndsAt time.Time `json:"grace_ends_at"`
-	}
-	if json.Unmarshal(e.Detail, &rotation) == nil && !rotation.GraceEndsAt.IsZero() && !rotation.GraceEndsAt.After(a.now) {
-		if found, ok := actOn(k, actRevoke, "its grace ended "+stamp(rotation.GraceEndsAt), nil); ok {
+	if end := a.graceEnded(e); !end.IsZero() {
+		if found, ok := actOn(k, actRevoke, "its grace ended "+stamp(end), nil); ok {
 			a.ended[k.ID] = found
 		}
 		return
 	}
 	a.addKey(k, actCheck, "rotated "+stamp(e.At)+successorLost, nil)
+}
+
+// graceEnded returns when the grace of a rotation ended. Zero: it did not.
+func (a *audited) graceEnded(e *archivedEntry) time.Time {
+	var rotation struct {
+		GraceEndsAt time.Time `json:"grace_ends_at"`
+	}
+	if json.Unmarshal(e.Detail, &rotation) != nil || rotation.GraceEndsAt.After(a.now) {
+		return time.Time{}
+	}
+	return rotation.GraceEndsAt
 }
 
 // readUpdate adds a suspension. Other changes are only listed, for a check: not every entry has the exact values.
