@@ -240,7 +240,7 @@ func accessExtra(extra jsontext.Value, actor *store.Key) (jsontext.Value, error)
 			return nil, err
 		}
 		for name, value := range own {
-			if name == jwks.RateLimitClaim || !jwks.Reserved(name) {
+			if name == jwks.RateLimitClaim || !jwks.Reserved(folded(name)) { // as for new keys
 				members[name] = value
 			}
 		}

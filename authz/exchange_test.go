@@ -3,12 +3,15 @@ package authz_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/testkit"
@@ -197,6 +200,27 @@ func TestExchangeFromAnAddress(t *testing.T) {
 		t.Errorf("refused exchanges are a use at %s", used)
 	}
 	s.exchange(authz.ExchangeRequest{Key: key.Token, Actor: held.Token, From: inside})
+}
+
+// Custom claims of an older key that would mean something in an access token, also to libraries that ignore case, are left out.
+func TestExchangeOfAnOlderKey(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	private, id := testkit.PrivateKey(), must(uuid.NewV7())
+	pub := must(jwks.FromPublicKey(&private.PublicKey))
+	record := store.Key{
+		Workspace: "acme", ID: id, Owner: "cust_1", Audience: []string{"web"}, Claims: []byte(`{}`),
+		CreatedAt: s.Now(), UpdatedAt: s.Now(), ExpiresAt: s.Now().Add(time.Hour),
+	}
+	key := authz.Issued{Key: must(s.store.Issue(t.Context(), record, pub, nil))}
+	key.Token = jwks.Token(testkit.Sign(private, testkit.Header(pub.KID().String()), fmt.Sprintf(
+		`{"iss":%q,"sub":"cust_1","aud":["web"],"exp":%d,"iat":%d,"jti":%q,"Act":{"sub":"a"},"act":{"sub":"a"},"Key_Kid":"k","team":1}`,
+		s.Issuer("acme"), record.ExpiresAt.Unix(), s.Now().Unix(), id)))
+	s.exchanging(store.Exchange{})
+	s.usable(key)
+	if claims := s.claims(s.exchange(authz.ExchangeRequest{Key: key.Token})); string(claims.Extra) != `{"team":1}` {
+		t.Errorf("custom claims: %s", claims.Extra)
+	}
 }
 
 // Changes of a key, also by another server, hold for the next exchange.
