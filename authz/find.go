@@ -55,15 +55,21 @@ func readPasted(text jwks.Token) (*jwks.Parsed, error) {
 // caller may see a workspace's keys. Errors: ErrNotFound, *CrowdedError.
 func (s *Service) KeyOfImported(ctx context.Context, text jwks.Token, may func(workspace string) bool) (k store.Key, err error) {
 	err = s.reads.turn(ctx, "", func() error {
-		err := ErrNotFound
-		for _, secret := range OpaqueIn(text) {
-			if k, err = preferred(s.importedKeys(ctx, secret, may)); !errors.Is(err, ErrNotFound) {
-				break
-			}
-		}
+		k, err = preferred(s.importedIn(ctx, text, may))
 		return err
 	})
 	return k, err
+}
+
+// importedIn returns all records of the first imported key in a pasted text. Errors are those of importedKeys.
+func (s *Service) importedIn(ctx context.Context, text jwks.Token, may func(workspace string) bool) (all []store.Key, err error) {
+	err = ErrNotFound
+	for _, secret := range OpaqueIn(text) {
+		if all, err = s.importedKeys(ctx, secret, may); !errors.Is(err, ErrNotFound) {
+			break
+		}
+	}
+	return all, err
 }
 
 // maxOpaque limits the lookups for one text.

@@ -63,12 +63,7 @@ func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.
 func (s *Service) revokeImported(ctx context.Context, workspace string, text jwks.Token) (revoked bool, err error) {
 	var all []store.Key
 	err = s.unproved(ctx, workspace, func() error {
-		err := ErrNotFound
-		for _, secret := range OpaqueIn(text) {
-			if all, err = s.importedKeys(ctx, secret, only(workspace)); !errors.Is(err, ErrNotFound) {
-				break
-			}
-		}
+		all, err = s.importedIn(ctx, text, only(workspace))
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {
