@@ -36,7 +36,13 @@ func keepsContract(t *testing.T, s *server, seconds string) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, append(args, "--header", "Authorization: Bearer "+s.key())...)
-	cmd.Dir = t.TempDir() // it writes what it has learnt
+	cmd.Dir = t.TempDir() // it writes what it has learned
+	// A body that is too long gets 413, which schemathesis does not expect by itself.
+	const refusals = "[checks.negative_data_rejection]\n" +
+		`expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429"]`
+	if err := os.WriteFile(filepath.Join(cmd.Dir, "schemathesis.toml"), []byte(refusals), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	report, err := cmd.CombinedOutput()
 	t.Log(string(testCases.Find(report)))
 	if err != nil {

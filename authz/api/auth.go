@@ -81,7 +81,7 @@ func (a *api) refuse(h huma.API, ctx huma.Context, err error) {
 // forOAuthClient adds what RFC 6749 section 5.2 and RFC 7662 section 2.3 require after a client's invalid credentials.
 func (p *Problem) forOAuthClient() {
 	p.OAuth = "invalid_client"
-	p.with("WWW-Authenticate", p.header.Get("WWW-Authenticate")+", "+basicChallenge)
+	_ = p.with("WWW-Authenticate", p.header.Get("WWW-Authenticate")+", "+basicChallenge)
 }
 
 // checkOnce refuses what huma would ignore: a malformed query, of which a filter could be lost, repeated or
