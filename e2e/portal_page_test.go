@@ -119,7 +119,7 @@ func TestE2EPortalByKeyboard(t *testing.T) {
 	c.Open(s.url + "/portal/acme/keys/" + k.ID)
 	order("Skip to content")
 	c.Press("Enter")
-	order("All keys", "Change allowed addresses…", "Change expiry…", "Change scopes…", "Pause this key…")
+	order("All keys", "New key under this one", "Change allowed addresses…", "Change expiry…", "Change scopes…", "Pause this key…")
 	order("Name", "Save name", "Rotate this key…", "Revoke this key…")
 
 	c.Press("Enter")
