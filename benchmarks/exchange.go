@@ -38,9 +38,10 @@ func (r *issuerResult) all() (sum loadResult) {
 	return sum
 }
 
-// busy returns the share of the machine's processor time that other processes took during the rounds.
+// busy returns the share of the machine's processor time that other processes took during the rounds. The
+// difference of two counters in ticks of 10 ms can be slightly negative.
 func (r *issuerResult) busy() string {
-	return fmt.Sprintf("%.0f %%", 100*r.others.Seconds()/r.all().elapsed.Seconds()/float64(runtime.NumCPU()))
+	return fmt.Sprintf("%.0f %%", 100*max(0, r.others.Seconds())/r.all().elapsed.Seconds()/float64(runtime.NumCPU()))
 }
 
 // to returns the lowest and the highest ratio of this server's rate to the other's in the same round.
