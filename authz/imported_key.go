@@ -39,11 +39,11 @@ func (s *Service) importedKeys(ctx context.Context, secret jwks.Token, may func(
 		digests = append(digests, jwks.HMACDigest(s.pepper, text))
 	}
 	for _, digest := range digests {
-		k, err := s.store.KeyByDigest(ctx, digest)
+		k, err := s.digested(ctx, digest, may)
 		switch {
-		case err == nil && may(k.Workspace):
+		case err == nil:
 			all = append(all, k)
-		case err != nil && !errors.Is(err, ErrNotFound):
+		case !errors.Is(err, ErrNotFound):
 			return nil, err
 		}
 	}

@@ -65,15 +65,18 @@ func sound(t *testing.T, p *portaltest.Page, what string) {
 	}
 }
 
+// kindsOfBrowser are those in which every page must be usable.
+var kindsOfBrowser = map[string]portaltest.PageOptions{
+	"light":              {},
+	"dark, on a phone":   {Dark: true, Width: 320, Height: 640, Mobile: true},
+	"without JavaScript": {NoJavaScript: true, Width: 360, Locale: "de"},
+}
+
 // An operator can use all pages in light and dark, on a small screen, and without JavaScript.
 func TestOperatorsInABrowser(t *testing.T) {
 	t.Parallel()
 	s, url := served(t)
-	for name, o := range map[string]portaltest.PageOptions{
-		"light":              {},
-		"dark, on a phone":   {Dark: true, Width: 320, Height: 640, Mobile: true},
-		"without JavaScript": {NoJavaScript: true, Width: 360, Locale: "de"},
-	} {
+	for name, o := range kindsOfBrowser {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
 			k := s.issue("acme", authz.IssueRequest{Owner: "cust_9", Name: "Leaked"})

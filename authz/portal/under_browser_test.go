@@ -13,11 +13,7 @@ import (
 func TestKeysUnderAKeyInABrowser(t *testing.T) {
 	t.Parallel()
 	s, url := served(t)
-	for name, o := range map[string]portaltest.PageOptions{
-		"light":              {},
-		"dark, on a phone":   {Dark: true, Width: 320, Height: 640, Mobile: true},
-		"without JavaScript": {NoJavaScript: true, Width: 360, Locale: "de"},
-	} {
+	for name, o := range kindsOfBrowser {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
 			k := s.issue("acme", authz.IssueRequest{

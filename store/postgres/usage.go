@@ -32,7 +32,7 @@ const (
 			WHERE k.last_used_at < excluded.last_used_at
 				OR excluded.limits IS NOT NULL AND coalesce(k.limits_at, 0) < excluded.last_used_at -- limits of an earlier use
 		)`
-	// recordUsage comes after lockReports. Its $8 is the $5 of lockReports.
+	// recordUsage comes after lockReports. $8 is the time since which a reporter must have reported to count.
 	recordUsage = recordUses + `, reporter AS (
 			INSERT INTO usage_reporters AS r (workspace, reporter, until, reported_at) VALUES ($1, $6, $7, $5)
 			ON CONFLICT (workspace, reporter) DO UPDATE SET
