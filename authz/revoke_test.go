@@ -187,15 +187,18 @@ func TestRevokeToken(t *testing.T) {
 	}
 }
 
-// alter changes one character in the middle of a part of the token.
+// alter changes one character in the middle of a part of the token. A kid stays well-formed.
 func alter(token string, part int) string {
 	parts := strings.Split(token, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(parts[part])
 	if err != nil {
 		panic(err)
 	}
-	at := len(raw) / 2
-	raw[at] ^= 1 // stays a character where it was one
+	at, to := len(raw)/2, byte('A') // in a kid, another letter of base64url
+	if raw[at] == to {
+		to = 'B'
+	}
+	raw[at] = to
 	parts[part] = base64.RawURLEncoding.EncodeToString(raw)
 	return strings.Join(parts, ".")
 }

@@ -60,7 +60,7 @@ func startEnvoy(t testing.TB, flags ...string) *gateway {
 	if printed.code != 0 { // it may warn
 		t.Fatal(printed.stderr)
 	}
-	g.Envoy = envoytest.Start(t, printed.stdout)
+	g.Envoy = envoytest.Start(t, envoytest.Patient(printed.stdout))
 	return g
 }
 
