@@ -65,7 +65,7 @@ var arrows = map[string]arrow{
 		tests:   []string{"store/storetest", "store/postgres/pgtest"},
 	},
 
-	"store/postgres/pgtest": {},
+	"store/postgres/pgtest": {imports: []string{"internal/testkit"}},
 
 	"authz/api/reference": {},
 	"docs/reference":      {forbidden: http},

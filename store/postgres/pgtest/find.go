@@ -2,10 +2,7 @@ package pgtest
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,16 +71,4 @@ func major(dir string) int {
 	}
 	n, _ := strconv.Atoi(fields[2][:end])
 	return n
-}
-
-// freePort returns a free port below those that the system assigns by itself, so that no connection takes it in
-// the meantime.
-func freePort() (int, error) {
-	for range 100 {
-		port := 20000 + rand.IntN(12000)
-		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, errors.New("no free port")
 }

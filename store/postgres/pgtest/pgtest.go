@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 const (
@@ -37,6 +39,7 @@ type Server struct {
 	as       *syscall.SysProcAttr // who it runs as
 	settings map[string]string
 	port     int
+	release  func() error // gives the port back; nil before it is taken
 	running  *process
 }
 
@@ -120,13 +123,11 @@ func start(bin string, settings map[string]string) (_ *Server, err error) {
 	if err := s.initialize(); err != nil {
 		return nil, err
 	}
-	for range 3 { // another process may take the port in the meantime
-		if s.port, err = freePort(); err != nil {
-			return nil, err
-		}
-		if err = s.run(); err == nil {
-			return s, nil
-		}
+	if s.port, s.release, err = testkit.FreePort(); err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("%w\n%s", err, s.logEnd())
+	if err = s.run(); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, s.logEnd())
+	}
+	return s, nil
 }

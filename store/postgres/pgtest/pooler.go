@@ -7,17 +7,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 // Pooler is a PgBouncer in front of a Server.
 type Pooler struct {
 	server  *Server
 	dir     string
-	port    int
+	addr    string
 	running *process
 }
 
@@ -32,10 +33,7 @@ func (s *Server) Pooler(t testing.TB, mode string, further ...string) *Pooler {
 	if err != nil {
 		t.Skip(err)
 	}
-	p := &Pooler{server: s, dir: t.TempDir()}
-	if p.port, err = freePort(); err != nil {
-		t.Fatal(err)
-	}
+	p := &Pooler{server: s, dir: t.TempDir(), addr: testkit.FreeAddr(t)}
 	t.Cleanup(p.stop)
 	p.start(t, bin, mode, further)
 	return p
@@ -55,17 +53,16 @@ func (p *Pooler) URL(t testing.TB, database string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Host = p.addr()
+	u.Host = p.addr
 	return u.String()
 }
 
-func (p *Pooler) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }
-
 func (p *Pooler) start(t testing.TB, bin, mode string, further []string) {
 	t.Helper()
+	_, port, _ := net.SplitHostPort(p.addr)
 	config := fmt.Sprintf("[databases]\n* = host=127.0.0.1 port=%d user=%s password='%s'\n"+
-		"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\n"+
-		"unix_socket_dir =\nauth_type = any\npool_mode = %s\n", p.server.port, superuser, password, p.port, mode)
+		"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %s\n"+
+		"unix_socket_dir =\nauth_type = any\npool_mode = %s\n", p.server.port, superuser, password, port, mode)
 	for _, line := range further {
 		config += line + "\n"
 	}
@@ -97,7 +94,7 @@ func (p *Pooler) await(t testing.TB) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		if conn, err := net.DialTimeout("tcp", p.addr(), time.Second); err == nil {
+		if conn, err := net.DialTimeout("tcp", p.addr, time.Second); err == nil {
 			_ = conn.Close()
 			return
 		}

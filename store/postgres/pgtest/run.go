@@ -157,6 +157,9 @@ func (s *Server) signal(how os.Signal) bool {
 func (s *Server) remove() {
 	s.signal(syscall.SIGQUIT)
 	_ = os.RemoveAll(s.dir) // a temporary directory, at worst
+	if s.release != nil {
+		_ = s.release()
+	}
 }
 
 func (s *Server) logEnd() string {
