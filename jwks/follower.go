@@ -86,18 +86,27 @@ type Follower struct {
 // failure is the present failure.
 type failure struct {
 	err    error
-	logged time.Time // the time of the last log line about err
+	logged map[int]time.Time // when it was last logged, by the server's status: 0 without an answer
 }
 
-// note records success or failure. It reports whether to log a failure, at most once a minute, or its end.
+// note records success or failure. It reports whether to log a failure, at most once a minute for each status of the
+// server, or its end.
 func (f *failure) note(err error) (log, ended bool) {
-	before, now := f.err, time.Now()
-	f.err = err
-	log = err != nil && (before == nil || now.Sub(f.logged) >= time.Minute)
-	if log {
-		f.logged = now
+	ended = err == nil && f.err != nil
+	if f.err = err; err == nil {
+		f.logged = nil
+		return false, ended
 	}
-	return log, err == nil && before != nil
+	answer, now := new(statusError), time.Now()
+	errors.As(err, &answer)
+	if last, ok := f.logged[answer.code]; ok && now.Sub(last) < time.Minute {
+		return false, false
+	}
+	if f.logged == nil {
+		f.logged = make(map[int]time.Time)
+	}
+	f.logged[answer.code] = now
+	return true, false
 }
 
 // NewFollower returns a Follower. With a valid state file, it has a set at once. NewFollower returns an
@@ -325,7 +334,7 @@ func (f *Follower) setStreaming(on bool) {
 	f.streaming = on
 }
 
-// report records success or failure. It logs when failures begin and end, and meanwhile at most once a minute.
+// report records success or failure. It logs when failures begin and end, and meanwhile as failure.note has it.
 func (f *Follower) report(ctx context.Context, err error) {
 	f.mu.Lock()
 	due, ended := f.failure.note(err)
