@@ -13,15 +13,22 @@ import (
 // Package extauthz tests the same in mode gateway.
 func TestGRPC(t *testing.T) {
 	t.Parallel()
+	for _, prefix := range []string{"", "acme-live-"} {
+		t.Run("prefix "+prefix, func(t *testing.T) { testGRPC(t, prefix) })
+	}
+}
+
+func testGRPC(t *testing.T, prefix string) {
+	t.Parallel()
 	keys, k := newKeyServer(t), newKey(t)
 	keys.publish("acme", k)
 	c := oneSecond
-	c.Server, c.Upstream, c.GRPC, c.MaxBody = keys.url(), envoytest.GRPC(t), true, "1MiB"
+	c.Server, c.Upstream, c.GRPC, c.MaxBody, c.TokenPrefix = keys.url(), envoytest.GRPC(t), true, "1MiB", prefix
 	c.SignedLimits, c.Origins = []string{"2/day"}, []string{"https://app.example.com"}
 	c.Routes = []envoy.Route{{Path: "/grpc.health.v1.Health/Watch", Scopes: []string{"watch"}, Stream: true}}
 	g := startGateway(t, c, keys)
 	client := envoytest.NewGRPCClient(t, g.addr)
-	good := "Bearer " + k.token(t, claims(c.Issuer("acme"), "rate_limit", limitClaim(2, "DAY")))
+	good := "Bearer " + prefix + k.token(t, claims(c.Issuer("acme"), "rate_limit", limitClaim(2, "DAY")))
 	for _, tt := range []struct {
 		name, key string
 		watch     bool
@@ -29,10 +36,10 @@ func TestGRPC(t *testing.T) {
 	}{
 		{"no key", "", false, codes.Unauthenticated},
 		{"no key, to a stream", "", true, codes.Unauthenticated},
-		{"an unknown key", "Bearer " + newKey(t).token(t, claims(c.Issuer("acme"))), false, codes.Unauthenticated},
+		{"an unknown key", "Bearer " + prefix + newKey(t).token(t, claims(c.Issuer("acme"))), false, codes.Unauthenticated},
 		{"a good key", good, false, codes.OK},
 		{"a scope is missing", good, true, codes.PermissionDenied},
-		{"the scope", "Bearer " + k.token(t, claims(c.Issuer("acme"), "scope", "watch")), true, codes.OK},
+		{"the scope", "Bearer " + prefix + k.token(t, claims(c.Issuer("acme"), "scope", "watch")), true, codes.OK},
 		{"again", good, false, codes.OK},
 		{"over the limit", good, false, codes.ResourceExhausted},
 	} {
@@ -50,7 +57,7 @@ func TestGRPC(t *testing.T) {
 		return g.send(t, "POST", "/grpc.health.v1.Health/Check", key, "Content-Type: application/grpc-web+proto", "X-Grpc-Web: 1",
 			"Origin: https://app.example.com", "Content-Length: 5", "", "\x00\x00\x00\x00\x00")
 	}
-	resp := web(bearer(k.token(t, claims(c.Issuer("acme"), "jti", "web"))))
+	resp := web(bearer(prefix + k.token(t, claims(c.Issuer("acme"), "jti", "web"))))
 	if resp.StatusCode != 200 || !strings.Contains(resp.body, "grpc-status:0") ||
 		!strings.Contains(resp.Header.Get("Access-Control-Expose-Headers"), "Grpc-Status") {
 		t.Errorf("gRPC-Web: %d %v %q", resp.StatusCode, resp.Header, resp.body)

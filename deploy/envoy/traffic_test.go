@@ -37,11 +37,18 @@ func body(n int) []string {
 
 func TestTraffic(t *testing.T) {
 	t.Parallel()
+	for _, prefix := range []string{"", "acme-live-"} {
+		t.Run("prefix "+prefix, func(t *testing.T) { testTraffic(t, prefix) })
+	}
+}
+
+func testTraffic(t *testing.T, prefix string) {
+	t.Parallel()
 	keys, k := newKeyServer(t), newKey(t)
 	keys.publish("acme", k)
 	c := oneSecond
-	c.Server, c.Upstream, c.Timeout, c.MaxBody = keys.url(), serveAPI(t), 2*time.Second, "256KiB"
-	c.WebSockets = []string{"/ws"}
+	c.Server, c.Upstream, c.Timeout, c.MaxBody = keys.url(), serveAPI(t), 4*time.Second, "256KiB"
+	c.TokenPrefix, c.WebSockets = prefix, []string{"/ws"}
 	second := envoy.Span(time.Second)
 	c.Routes = []envoy.Route{
 		{Path: "/events", Stream: true},
@@ -50,10 +57,10 @@ func TestTraffic(t *testing.T) {
 		{Path: "/uploads", Stream: true},
 	}
 	g := startGateway(t, c, keys)
-	key := bearer(k.token(t, claims(c.Issuer("acme"))))
+	key := bearer(prefix + k.token(t, claims(c.Issuer("acme"))))
 	t.Run("answers", func(t *testing.T) {
 		t.Parallel()
-		if resp := g.get(t, "/events?seconds=2.6", key); resp.StatusCode != 200 || !strings.HasSuffix(resp.body, "data: end\n\n") {
+		if resp := g.get(t, "/events?seconds=4.6", key); resp.StatusCode != 200 || !strings.HasSuffix(resp.body, "data: end\n\n") {
 			t.Errorf("a stream that is longer than --timeout: %d %q", resp.StatusCode, resp.body)
 		}
 	})
@@ -114,7 +121,7 @@ func (g *gateway) upgrade(t *testing.T, target, line string) (int, string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: api\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n\r\n", target, line)
 	from := bufio.NewReader(conn)
