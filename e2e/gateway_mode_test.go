@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,6 +105,17 @@ func (a *asked) stop() {
 
 func (a *asked) get(path string) (int, string) {
 	return (&server{url: "http://" + a.metrics}).get(path)
+}
+
+// decisions is how many requests the service has accepted.
+func (a *asked) decisions() (accepted int) {
+	_, text := a.get("/metrics")
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, `burnkey_gateway_decisions_total{reason="ok"} `); ok {
+			accepted, _ = strconv.Atoi(strings.TrimSpace(value))
+		}
+	}
+	return accepted
 }
 
 func (a *asked) log() string {
