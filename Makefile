@@ -83,6 +83,7 @@ test: ## Everything that CI runs; end-to-end tests and those with the race detec
 	@DEMO_ONCE=1 DEMO_MODE=pull $(STEP) 'demo' $(MAKE) --no-print-directory demo
 	@DEMO_ONCE=1 DEMO_MODE=gateway $(STEP) 'demo with burnkey gateway' $(MAKE) --no-print-directory demo
 	@$(STEP) 'benchmarks, for correctness alone' $(MAKE) --no-print-directory bench BENCH=--quick
+	@$(STEP) 'benchmarks of packages, once each' $(MAKE) --no-print-directory bench-once
 	@echo "=== all passed in $$(($$(date +%s) - $(STARTED))) s"
 
 .PHONY: unit
@@ -116,6 +117,10 @@ contract: build cluster ## The HTTP API against its OpenAPI document, by schemat
 bench: build envoy nginx $(if $(findstring --quick,$(BENCH)),,rivals) ## Measure against Envoy, nginx, openssl, Keycloak and Hydra, for an hour (BENCH=--quick: a minute)
 	@$(AS_SHIPPED) go build -o bin/benchmarks ./benchmarks
 	@exec bin/benchmarks $(BENCH)
+
+.PHONY: bench-once
+bench-once: ## The benchmarks of packages gateway and jwks, one round each: they run, but measure nothing
+	$(AS_SHIPPED) go test -vet=off -run '^$$' -bench . -benchtime 1x ./gateway/... ./jwks/...
 
 .PHONY: lint
 lint: go-tools ## Linters

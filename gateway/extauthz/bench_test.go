@@ -73,7 +73,9 @@ func BenchmarkCheckLimits(b *testing.B) {
 			check(b, err)
 			left := ""
 			for _, h := range answer.GetOkResponse().GetResponseHeadersToAdd() {
-				left = h.GetHeader().GetValue()
+				if h.GetHeader().GetKey() == "ratelimit" {
+					left = h.GetHeader().GetValue()
+				}
 			}
 			return strings.Count(left, ";r=") == rules
 		})
