@@ -7,8 +7,23 @@ import (
 
 // shares are the limits that keys share. Only the goroutine that changes the Table writes; readers need no lock.
 // A change of one set does not copy the others, since a workspace can have a set for each owner.
-type shares struct {
-	sets atomic.Pointer[sync.Map] // of subject to *LimitSet; nil: never had a set
+type shares [6]atomic.Pointer[sync.Map] // of the subject's name to *LimitSet; nil: never had a set
+
+// on returns the sets of a kind of subject. The kinds are apart, since most decisions find no set for most of them.
+func (s *shares) on(kind string) *atomic.Pointer[sync.Map] {
+	switch kind {
+	case OnPlan:
+		return &s[0]
+	case OnOwner:
+		return &s[1]
+	case OnRoute:
+		return &s[2]
+	case OnAddress:
+		return &s[3]
+	case OnTotal:
+		return &s[4]
+	}
+	return &s[5] // unknown: LimitSet.Check refuses it
 }
 
 type subject struct{ on, name string }
@@ -24,11 +39,11 @@ func (t *Table) LimitSet(on, name string) []Limit {
 }
 
 func (s *shares) find(of subject) *LimitSet {
-	sets := s.sets.Load()
+	sets := s.on(of.on).Load()
 	if sets == nil {
 		return nil
 	}
-	if set, ok := sets.Load(of); ok {
+	if set, ok := sets.Load(of.name); ok {
 		return set.(*LimitSet)
 	}
 	return nil
@@ -48,18 +63,19 @@ func (s *shares) replace(set LimitSet, print *Fingerprint) {
 }
 
 func (s *shares) store(set LimitSet) {
-	sets := s.sets.Load()
+	kind := s.on(set.On)
+	sets := kind.Load()
 	if sets == nil {
 		if len(set.Limits) == 0 {
 			return
 		}
 		sets = new(sync.Map)
-		s.sets.Store(sets)
+		kind.Store(sets)
 	}
 	if len(set.Limits) == 0 {
-		sets.Delete(set.subject())
+		sets.Delete(set.Name)
 	} else {
-		sets.Store(set.subject(), &set)
+		sets.Store(set.Name, &set)
 	}
 }
 
@@ -84,10 +100,16 @@ func (t *Table) settle(settings *Settings, print *Fingerprint) {
 
 // all returns the sets in any order.
 func (s *shares) all() (all []LimitSet) {
-	if sets := s.sets.Load(); sets != nil {
-		sets.Range(func(_, set any) bool { all = append(all, *set.(*LimitSet)); return true })
+	for i := range s {
+		if sets := s[i].Load(); sets != nil {
+			sets.Range(func(_, set any) bool { all = append(all, *set.(*LimitSet)); return true })
+		}
 	}
 	return all
 }
 
-func (s *shares) clear() { s.sets.Store(nil) }
+func (s *shares) clear() {
+	for i := range s {
+		s[i].Store(nil)
+	}
+}
