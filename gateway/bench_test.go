@@ -106,7 +106,7 @@ func BenchmarkDecideLimits(b *testing.B) {
 	part := func(name string, a *jwks.Attributes) {
 		b.Run("the part of limits: "+name, func(b *testing.B) {
 			b.ReportAllocs()
-			t, of := f.all()["acme"], &limited{"key-1", "cust_1", "tiles", in.Address, a}
+			t, of := f.all()["acme"], &limited{time.Now(), "key-1", "cust_1", "tiles", in.Address, a}
 			for b.Loop() {
 				_, _, _ = f.limit(b.Context(), t, of, 1)
 			}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/burnkey/burnkey/jwks"
 )
@@ -38,8 +39,7 @@ type Decision struct {
 	scopes     string // required by the route
 	fields     [4]Field
 	set        int      // fields in use
-	limits     []Header // about limits
-	life       []Header // about the key's life
+	told       []Header // about limits and, if the request may pass, the key's life
 	violated   []string // names of limits
 	server     string   // its public URL
 	protection *jwks.Protection
@@ -86,13 +86,16 @@ func (g *Gateway) decide(ctx context.Context, r *Request) Decision {
 	if no != nil {
 		return Decision{Refusal: no, scopes: need.scopes}
 	}
-	headers, violated, no := g.limit(ctx, t, &limited{claims.RecordID(), claims.Subject, need.route, from, &claims.Attributes}, 1)
+	now := g.o.Now()
+	headers, violated, no := g.limit(ctx, t, &limited{now, claims.RecordID(), claims.Subject, need.route, from, &claims.Attributes}, 1)
 	if no != nil {
-		return Decision{Refusal: no, limits: headers, violated: violated}
+		return Decision{Refusal: no, told: headers, violated: violated}
 	}
 	g.recordUse(t, token, claims)
 	d := g.allow(t, claims)
-	d.limits, d.life = headers, g.life(claims)
+	if d.told = g.life(claims, now); headers != nil {
+		d.told = append(headers, d.told...)
+	}
 	g.strip(&d, found, target)
 	return d
 }
@@ -181,10 +184,7 @@ type Header struct{ Name, Value string }
 // Otherwise, the body of the response is Problem.
 func (d *Decision) ResponseHeaders() []Header {
 	if d.Refusal == nil {
-		if d.limits == nil {
-			return d.life
-		}
-		return append(d.limits[:len(d.limits):len(d.limits)], d.life...)
+		return d.told
 	}
 	headers := append(make([]Header, 0, 8),
 		Header{"content-type", "application/problem+json"},
@@ -192,7 +192,7 @@ func (d *Decision) ResponseHeaders() []Header {
 		Header{"x-content-type-options", "nosniff"})
 	switch d.Refusal.Status {
 	case http.StatusTooManyRequests:
-		return append(headers, d.limits...)
+		return append(headers, d.told...)
 	case http.StatusServiceUnavailable:
 		return append(headers, Header{"retry-after", "1"})
 	}
@@ -209,8 +209,8 @@ func (d *Decision) IsCommon() bool { return d.Refusal != jwks.TooNarrow && d.Ref
 func (d *Decision) Problem() []byte { return d.Refusal.Problem(d.server, d.violated...) }
 
 // life returns the headers about a key's life.
-func (g *Gateway) life(claims *jwks.Claims) []Header {
-	life := claims.Lifecycle(g.o.Now(), g.o.ExpiryNotice)
+func (g *Gateway) life(claims *jwks.Claims, now time.Time) []Header {
+	life := claims.Lifecycle(now, g.o.ExpiryNotice)
 	if life.Status == jwks.KeyActive {
 		return active
 	}

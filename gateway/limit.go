@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/burnkey/burnkey/gateway/limits"
 	"github.com/burnkey/burnkey/jwks"
@@ -42,6 +43,7 @@ func (g *Gateway) newLimiting() (err error) {
 
 // A limited is what the limits of a request depend on.
 type limited struct {
+	now                 time.Time
 	keyID, owner, route string
 	address             netip.Addr
 	attributes          *jwks.Attributes
@@ -99,15 +101,14 @@ func (g *Gateway) limit(ctx context.Context, t *tenant, l *limited, n uint32) (h
 	for len(c.states) < len(c.rules) {
 		c.states = append(c.states, limits.State{})
 	}
-	now := g.o.Now()
-	ok, err := g.counter.Take(ctx, now, n, c.rules, c.states)
+	ok, err := g.counter.Take(ctx, l.now, n, c.rules, c.states)
 	if err != nil {
 		return nil, nil, jwks.Uncounted
 	}
 	if !ok {
 		no = jwks.OverLimit
 	}
-	headers, violated = g.limitHeaders(c, now)
+	headers, violated = g.limitHeaders(c, l.now)
 	return headers, violated, no
 }
 

@@ -32,7 +32,7 @@ func (g *Gateway) limitHeaders(c *count, now time.Time) (headers []Header, viola
 			retry, refused = max(retry, states[i].Retry), true
 		}
 	}
-	headers = make([]Header, 0, 4)
+	headers = make([]Header, 0, 4) // with room for those about the key's life
 	if refused && retry != limits.Never {
 		headers = append(headers, Header{"retry-after", strconv.FormatInt(wholeSeconds(retry), 10)})
 	}
@@ -116,18 +116,21 @@ const maxPolicies = 10_000
 
 // write returns the values of RateLimit-Policy and RateLimit.
 func (p *policies) write(c *count, now time.Time) (policy, left string) {
-	policies := make([]byte, 0, 32*len(c.rules))
-	values := make([]byte, 0, 32*len(c.rules))
+	var few [2][192]byte // enough for most
+	policies, values := few[0][:0], few[1][:0]
 	for i := range c.rules {
 		limit := &c.rules[i].Limit
 		text := p.text(policyKey{c.names[i], uint64(limit.Requests), periodOf(limit, now)})
 		if i > 0 {
 			policies, values = append(policies, ", "...), append(values, ", "...)
 		}
-		policies = append(policies, text.policy...)
 		values = append(append(values, text.name...), ";r="...)
 		values = append(strconv.AppendUint(values, uint64(c.states[i].Remaining), 10), ";t="...)
 		values = strconv.AppendInt(values, window(&c.states[i], limit), 10)
+		if len(c.rules) == 1 {
+			return text.policy, string(values)
+		}
+		policies = append(policies, text.policy...)
 	}
 	return string(policies), string(values)
 }
