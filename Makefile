@@ -31,7 +31,7 @@ AS_SHIPPED = CGO_ENABLED=0 GOEXPERIMENT=$(EXPERIMENT) GOFLAGS='$(strip $(shell g
 # database/sql. Vet is off because `make vet` has already run.
 RACE = CGO_ENABLED=1 go test -race -gcflags='modernc.org/...=-race=false' -vet=off
 
-TESTFLAGS = -timeout 15m $(if $(filter true,$(CI)),-count=1) $(GOTESTFLAGS)
+TESTFLAGS = -timeout 18m $(if $(filter true,$(CI)),-count=1) $(GOTESTFLAGS)
 # The list is made before a test runs, so that a package that cannot be listed fails the target.
 LIST = units=$$(go list ./...) && units=$$(printf '%s\n' "$$units" | grep -v '/e2e$$')
 STEP = tools/step.sh
