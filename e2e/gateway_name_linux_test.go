@@ -165,7 +165,7 @@ func TestE2EGatewaysBehindOneName(t *testing.T) {
 	eventually(t, "two gateways are healthy, and known", func() bool {
 		return g.Stats(t, "cluster.burnkey_gateway.membership_healthy") == 2 && g.Stats(t, "cluster.burnkey_gateway.membership_total") == 2
 	})
-	serves(third) // so Envoy's worker, which learns it from the thread that counts, knows it too
+	serves(third) // by then Envoy's worker knows it, too: the counts are those of another thread
 	second.stop()
 	serves(third)
 	end()

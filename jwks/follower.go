@@ -334,7 +334,8 @@ func (f *Follower) setStreaming(on bool) {
 	f.streaming = on
 }
 
-// report records success or failure. It logs when failures begin and end, and meanwhile as failure.note has it.
+// report records success or failure. It logs when failures begin and end, and meanwhile at most once a minute for each
+// status of the server.
 func (f *Follower) report(ctx context.Context, err error) {
 	f.mu.Lock()
 	due, ended := f.failure.note(err)
