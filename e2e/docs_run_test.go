@@ -59,10 +59,8 @@ func newDocsRun(t testing.TB, page *docsPage) *docsRun {
 			r.port(found[2])
 		}
 	}
-	programs := t.TempDir()
-	check(t, os.WriteFile(filepath.Join(programs, "envoy"), fmt.Appendf(nil, patientEnvoy, envoytest.Binary(t)), 0o755))
 	path := []string{
-		filepath.Dir(burnkey(t)), programs, filepath.Dir(python(t)),
+		filepath.Dir(burnkey(t)), envoytest.PatientProgram(t), filepath.Dir(python(t)),
 		filepath.Join(root, ".tools", "browser", "node_modules", ".bin"), os.Getenv("PATH"),
 	}
 	r.port("9000")
@@ -109,16 +107,6 @@ func (r *docsRun) shown(text string) string {
 		return host + ":" + cmp.Or(back[port], port)
 	})
 }
-
-// patientEnvoy runs the Envoy at a path with the times of envoytest.Patient.
-const patientEnvoy = `#!/usr/bin/env bash
-set -euo pipefail
-if [ "$1" = -c ]; then
-	sed -E 's/ (timeout|max_interval): 0\.2?5s/ \1: 5s/' "$2" > "$2.patient.yaml"
-	set -- -c "$2.patient.yaml" "${@:3}"
-fi
-exec %q "$@"
-`
 
 // docsStart has what the blocks of a page may rely on.
 const docsStart = `set -euo pipefail

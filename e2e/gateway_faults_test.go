@@ -131,7 +131,7 @@ func TestE2EGatewayModeTwo(t *testing.T) {
 	g.accepts(t, k)
 	for _, one := range []*asked{a, b} {
 		eventually(t, "Envoy sees both", func() bool { return g.Stats(t, "cluster.burnkey_gateway.membership_healthy") == 2 })
-		before := []int{a.decisions(), b.decisions()}
+		before := []float64{a.decisions(), b.decisions()}
 		eventually(t, "its worker asks both", func() bool {
 			return g.get(t, k.Token) == http.StatusOK && a.decisions() > before[0] && b.decisions() > before[1]
 		})

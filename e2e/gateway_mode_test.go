@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -108,14 +107,9 @@ func (a *asked) get(path string) (int, string) {
 }
 
 // decisions is how many requests the service has accepted.
-func (a *asked) decisions() (accepted int) {
-	_, text := a.get("/metrics")
-	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, `burnkey_gateway_decisions_total{reason="ok"} `); ok {
-			accepted, _ = strconv.Atoi(strings.TrimSpace(value))
-		}
-	}
-	return accepted
+func (a *asked) decisions() float64 {
+	n, _ := (&server{url: "http://" + a.metrics}).metric(`burnkey_gateway_decisions_total{reason="ok"}`)
+	return n
 }
 
 func (a *asked) log() string {

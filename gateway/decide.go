@@ -39,7 +39,7 @@ type Decision struct {
 	scopes     string // required by the route
 	fields     [4]Field
 	set        int      // fields in use
-	told       []Header // about limits and, if the request may pass, the key's life
+	headers    []Header // about limits and, if the request may pass, the key's life
 	violated   []string // names of limits
 	server     string   // its public URL
 	protection *jwks.Protection
@@ -89,12 +89,12 @@ func (g *Gateway) decide(ctx context.Context, r *Request) Decision {
 	now := g.o.Now()
 	headers, violated, no := g.limit(ctx, t, &limited{now, claims.RecordID(), claims.Subject, need.route, from, &claims.Attributes}, 1)
 	if no != nil {
-		return Decision{Refusal: no, told: headers, violated: violated}
+		return Decision{Refusal: no, headers: headers, violated: violated}
 	}
 	g.recordUse(t, token, claims)
 	d := g.allow(t, claims)
-	if d.told = g.life(claims, now); headers != nil {
-		d.told = append(headers, d.told...)
+	if d.headers = g.life(claims, now); headers != nil {
+		d.headers = append(headers, d.headers...)
 	}
 	g.strip(&d, found, target)
 	return d
@@ -184,7 +184,7 @@ type Header struct{ Name, Value string }
 // Otherwise, the body of the response is Problem.
 func (d *Decision) ResponseHeaders() []Header {
 	if d.Refusal == nil {
-		return d.told
+		return d.headers
 	}
 	headers := append(make([]Header, 0, 8),
 		Header{"content-type", "application/problem+json"},
@@ -192,7 +192,7 @@ func (d *Decision) ResponseHeaders() []Header {
 		Header{"x-content-type-options", "nosniff"})
 	switch d.Refusal.Status {
 	case http.StatusTooManyRequests:
-		return append(headers, d.told...)
+		return append(headers, d.headers...)
 	case http.StatusServiceUnavailable:
 		return append(headers, Header{"retry-after", "1"})
 	}

@@ -75,8 +75,8 @@ func TestImportedKeys(t *testing.T) {
 	}
 	check(g)
 	for i, want := range []*jwks.Refusal{nil, jwks.OverLimit} {
-		if d := g.Decide(t.Context(), request("Bearer once")); d.Refusal != want || len(d.told) == 0 {
-			t.Errorf("request %d: %v %v", i, d.Refusal, d.told)
+		if d := g.Decide(t.Context(), request("Bearer once")); d.Refusal != want || len(d.headers) == 0 {
+			t.Errorf("request %d: %v %v", i, d.Refusal, d.headers)
 		}
 	}
 	if uses := g.all()["acme"].uses; uses.pending.Load() != 4 {

@@ -127,7 +127,7 @@ func (p *policies) write(c *count, now time.Time) (policy, left string) {
 		values = append(append(values, text.name...), ";r="...)
 		values = append(strconv.AppendUint(values, uint64(c.states[i].Remaining), 10), ";t="...)
 		values = strconv.AppendInt(values, window(&c.states[i], limit), 10)
-		if len(c.rules) == 1 {
+		if len(c.rules) == 1 { // saves a copy
 			return text.policy, string(values)
 		}
 		policies = append(policies, text.policy...)

@@ -34,7 +34,7 @@ func (g *Gateway) Limit(ctx context.Context, r *LimitRequest) (Decision, error) 
 		a, _ = t.verifier.Keys.(keysWithLimits).Attributes(kid)
 	}
 	headers, violated, no := g.limit(ctx, t, &limited{g.o.Now(), r.KeyID, r.Owner, r.Route, plain(r.Address), &a}, r.N)
-	return Decision{Refusal: no, told: headers, violated: violated, server: g.o.PublicURL, protection: &g.protection}, nil
+	return Decision{Refusal: no, headers: headers, violated: violated, server: g.o.PublicURL, protection: &g.protection}, nil
 }
 
 // byIssuer returns the tenant with this issuer.

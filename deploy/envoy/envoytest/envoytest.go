@@ -211,9 +211,31 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-var patience = strings.NewReplacer(" timeout: 0.5s", " timeout: 5s", " timeout: 0.25s", " timeout: 5s",
-	"max_interval: 0.5s", "max_interval: 5s", "timeout: 1s\n      interval: 2s", "timeout: 5s\n      interval: 2s")
+// patience has pairs of times within a line, as Envoy is rendered and as tests take them.
+var patience = []string{" timeout: 0.5s", " timeout: 5s", " timeout: 0.25s", " timeout: 5s", "max_interval: 0.5s", "max_interval: 5s"}
+
+var patient = strings.NewReplacer(append(patience, "timeout: 1s\n      interval: 2s", "timeout: 5s\n      interval: 2s")...)
 
 // Patient returns a configuration of Envoy that waits longer for burnkey gateway, which on a loaded machine can be late without
 // being unwell.
-func Patient(config string) string { return patience.Replace(config) }
+func Patient(config string) string { return patient.Replace(config) }
+
+// PatientProgram returns a folder with a program "envoy": Envoy that waits longer, as Patient has it, given the flag -c first.
+// Only its health checks keep their time.
+func PatientProgram(t testing.TB) string {
+	t.Helper()
+	dir, edits := t.TempDir(), ""
+	for i := 0; i < len(patience); i += 2 {
+		edits += fmt.Sprintf(" -e 's/%s/%s/'", patience[i], patience[i+1])
+	}
+	script := fmt.Sprintf(`#!/usr/bin/env bash
+set -euo pipefail
+if [ "$1" = -c ]; then
+	sed%s "$2" > "$2.patient.yaml"
+	set -- -c "$2.patient.yaml" "${@:3}"
+fi
+exec %q "$@"
+`, edits, Binary(t))
+	testkit.Check(t, os.WriteFile(filepath.Join(dir, "envoy"), []byte(script), 0o755))
+	return dir
+}
