@@ -19,14 +19,18 @@ import (
 	"strings"
 	"testing"
 
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
+
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
 // burgled is a server with the exchange. A thief has its database and files, and tries all secrets in them at its doors.
 type burgled struct {
 	*server
 	admin *client
+	store openable
 	// doors report whether a secret is accepted, by name.
 	doors map[string]func(secret string) bool
 	// key is a valid key, and access its access token.
@@ -39,9 +43,17 @@ const (
 	pepper       = "a pepper of thirty-two characters"
 )
 
-func burgle(t *testing.T) *burgled {
+// openable is a database that a thief can read: the driver and source by which to open it, and a query of its tables' names.
+type openable struct{ driver, source, tables string }
+
+func burgle(t *testing.T, database string) *burgled {
 	t.Helper()
 	s := newServer(t, "--log-level", "debug")
+	store := openable{"sqlite", "file:" + s.databaseFile() + "?mode=ro", "SELECT name FROM sqlite_schema WHERE type = 'table'"}
+	if database != "" {
+		s.flags = append(s.flags, "--database", database)
+		store = openable{"pgx", database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"}
+	}
 	secrets := map[string]string{"pepper-file": pepper, "webhook-secret-file": "whsec_" + strings.Repeat("Y3Rk", 8)}
 	for flag, secret := range secrets {
 		file := filepath.Join(s.dir, flag)
@@ -49,7 +61,7 @@ func burgle(t *testing.T) *burgled {
 		s.flags = append(s.flags, "--"+flag, file)
 	}
 	s.start()
-	b := &burgled{server: s, admin: s.admin()}
+	b := &burgled{server: s, admin: s.admin(), store: store}
 	check(t, os.Remove(s.keyFile)) // operators keep it elsewhere
 	b.admin.mustCreate(t, "acme")
 	b.admin.mustExchange(t, "acme")
@@ -99,7 +111,11 @@ func (b *burgled) asks(path, secret string, form url.Values) bool {
 // anywhere, nor any token that a thief can make with them.
 func TestE2EExchangeThief(t *testing.T) {
 	t.Parallel()
-	b := burgle(t)
+	t.Run("sqlite", func(t *testing.T) { gainsNothing(t, burgle(t, "")) })
+	t.Run("postgres", func(t *testing.T) { gainsNothing(t, burgle(t, pgtest.Start(t, nil).Database(t))) })
+}
+
+func gainsNothing(t *testing.T, b *burgled) {
 	for name, secrets := range map[string][]string{
 		"Envoy": {b.key, b.access}, "gateway": {b.key, b.access, importedText, pepperedText},
 		"token endpoint": {b.key, importedText, pepperedText},
@@ -151,7 +167,7 @@ func (b *burgled) loot(t *testing.T) []string {
 			}
 		}
 	}
-	for _, value := range values(t, b.databaseFile()) {
+	for _, value := range b.store.values(t) {
 		switch value := value.(type) {
 		case string:
 			read(value)
@@ -178,10 +194,10 @@ var logged = regexp.MustCompile(`^(time|request_id|took|from)=`)
 
 func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
-// values returns all values of a database.
-func values(t *testing.T, file string) (all []any) {
+// values returns all values of the database.
+func (o openable) values(t *testing.T) (all []any) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+file+"?mode=ro")
+	db, err := sql.Open(o.driver, o.source)
 	check(t, err)
 	defer db.Close()
 	query := func(text string) (rows [][]any) {
@@ -201,7 +217,7 @@ func values(t *testing.T, file string) (all []any) {
 		check(t, found.Err())
 		return rows
 	}
-	for _, table := range query("SELECT name FROM sqlite_schema WHERE type = 'table'") {
+	for _, table := range query(o.tables) {
 		for _, row := range query(fmt.Sprintf("SELECT * FROM %q", table[0])) {
 			all = append(all, row...)
 		}
