@@ -92,12 +92,15 @@ type running struct {
 }
 
 // serve runs a notifier on a database until stop or the test ends.
-func (w *world) serve(db store.Store) *running {
+func (w *world) serve(db store.Store) *running { return w.serveBy(db, w.client(hold)) }
+
+// client returns a Sender that waits for an answer until the timeout.
+func (w *world) client(timeout time.Duration) *webhook.Client {
 	client := webhook.New(webhook.Options{
-		Secret: webhook.Secret(strings.Repeat("s", 32)), HTTP: outbound.New(outbound.Options{Local: true, Timeout: time.Second}),
+		Secret: webhook.Secret(strings.Repeat("s", 32)), HTTP: outbound.New(outbound.Options{Local: true, Timeout: timeout}),
 	})
 	w.t.Cleanup(client.Close) // after the notifier has stopped
-	return w.serveBy(db, client)
+	return client
 }
 
 func (w *world) serveBy(db store.Store, client notice.Sender) *running {
