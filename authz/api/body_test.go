@@ -3,11 +3,13 @@ package api_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,6 +115,17 @@ func TestExpectContinue(t *testing.T) {
 	s := newServer(t)
 	conn := s.dial(t)
 	head := s.head("POST", keysPath, "Expect: 100-continue", "Content-Length: 13")
+	toldToContinue(t, conn, head)
+	_, err := io.WriteString(conn, `{"owner":"x"}`)
+	must(t, err)
+	if resp, _ := s.receive(t, conn, head); resp.StatusCode != 201 {
+		t.Errorf("answered %d", resp.StatusCode)
+	}
+}
+
+// toldToContinue sends the head of a request, and returns when the server begins to read the body.
+func toldToContinue(t *testing.T, conn net.Conn, head string) {
+	t.Helper()
 	_, err := io.WriteString(conn, strings.ReplaceAll(head, "\n", "\r\n")+"\r\n")
 	must(t, err)
 	const leave = "HTTP/1.1 100 Continue\r\n\r\n"
@@ -121,11 +134,6 @@ func TestExpectContinue(t *testing.T) {
 	must(t, err)
 	if string(got) != leave {
 		t.Fatalf("got %q", got)
-	}
-	_, err = io.WriteString(conn, `{"owner":"x"}`)
-	must(t, err)
-	if resp, _ := s.receive(t, conn, head); resp.StatusCode != 201 {
-		t.Errorf("answered %d", resp.StatusCode)
 	}
 }
 
@@ -146,8 +154,21 @@ func TestBodyCutOff(t *testing.T) {
 }
 
 func TestBodyTooSlow(t *testing.T) {
-	s := newServer(t, func(_ *server, _ *authz.Options, h *http.Server) { h.ReadTimeout = 300 * time.Millisecond })
-	resp, body := s.raw(t, s.head("POST", keysPath, "Content-Length: 1000"), strings.NewReader(`{"owner":`))
+	var conns sync.Map // the server's end, by the address of the client's
+	s := newServer(t, func(_ *server, _ *authz.Options, h *http.Server) {
+		h.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+			conns.Store(conn.RemoteAddr().String(), conn)
+			return ctx
+		}
+	})
+	conn := s.dial(t)
+	head := s.head("POST", keysPath, "Expect: 100-continue", "Content-Length: 1000")
+	toldToContinue(t, conn, head)
+	_, err := io.WriteString(conn, `{"owner":`)
+	must(t, err)
+	end, _ := conns.Load(conn.LocalAddr().String())
+	must(t, end.(net.Conn).SetReadDeadline(time.Unix(1, 0))) // a short ReadTimeout would hold for all requests, and for their handlers
+	resp, body := s.receive(t, conn, head)
 	if resp.StatusCode != 408 || !strings.Contains(string(body), `"field":"body"`) {
 		t.Errorf("answered %d: %s", resp.StatusCode, body)
 	}
