@@ -9,7 +9,7 @@ import (
 
 // The changes of a management key are limited, so they can't fill the disk, but it can always revoke keys.
 func TestAKeyMayChangeSoMuch(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, stopped)
 	key := s.issue("acme", map[string]any{})
 	writer := as(s.manager("acme", "keys:write"))
 	long := strings.Repeat("x", 15<<10)

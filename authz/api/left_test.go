@@ -150,7 +150,7 @@ func TestTimesOfTokenLimits(t *testing.T) {
 
 // The holder of a token may ask about once a second, which costs other holders nothing.
 func TestTokenLimitsAreBounded(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, stopped)
 	key, other := s.issue("acme", map[string]any{}), s.issue("acme", map[string]any{})
 	path := issuer + "/limits"
 	var last answer

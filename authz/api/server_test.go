@@ -129,6 +129,12 @@ type realMinter struct {
 
 func (s *server) now() time.Time { return time.Now().Add(time.Duration(s.late.Load())) }
 
+// stopped stops the server's clock, so that no budget is refilled.
+func stopped(_ *server, o *authz.Options, _ *http.Server) {
+	now := time.Now()
+	o.Now = func() time.Time { return now }
+}
+
 // sleep moves the server's clock forward.
 func (s *server) sleep(d time.Duration) { s.late.Add(int64(d)) }
 
