@@ -32,8 +32,12 @@ func TestSetsBeforeTheRouter(t *testing.T) {
 				return s.do(test.method, path+test.query, nil, header("If-None-Match", test.match), header("X-Request-Id", "same")).want(test.status)
 			}
 			quick, routed := ask(jwksPath), ask(escaped)
-			quick.header.Del("Date")
-			routed.header.Del("Date")
+			for _, changing := range []string{"Date", "Age"} { // from second to second
+				if quick.header.Get(changing) != "" && routed.header.Get(changing) != "" {
+					quick.header.Del(changing)
+					routed.header.Del(changing)
+				}
+			}
 			if !maps.EqualFunc(quick.header, routed.header, slices.Equal) || string(quick.body) != string(routed.body) {
 				t.Errorf("%v and %d bytes, through the router %v and %d bytes",
 					quick.header, len(quick.body), routed.header, len(routed.body))
