@@ -26,6 +26,9 @@ func TestConflictsSayWhy(t *testing.T) {
 			}
 		}
 	}
+	if s.now().UTC().Add(3*time.Hour).Year() > s.now().UTC().Year() {
+		s.sleep(3 * time.Hour) // or the graces would end in the next year
+	}
 	year := s.now().UTC().Format("2006-")
 
 	id, path := key(`{"owner":"c"}`)
