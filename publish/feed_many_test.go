@@ -184,7 +184,7 @@ func TestFeedOfManyWorkspaces(t *testing.T) {
 	p.Apply(t.Context(), "new", m.commit("new"))
 	for _, want := range []string{"change w77", "set new"} {
 		event, workspace := r.next(t)
-		for event == "beat" {
+		for event == "beat" || event == "age" {
 			event, workspace = r.next(t)
 		}
 		if got := event + " " + workspace; got != want {

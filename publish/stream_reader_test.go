@@ -16,11 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
 
 func TestStreamHeartbeats(t *testing.T) {
 	s := newStreamServer(t, func(s *streamServer) {
+		s.Config.ReadTimeout = time.Second // must not end a stream
 		s.Heartbeat = 20 * time.Millisecond
 		s.Age = func(*http.Request) time.Duration { return 3500 * time.Millisecond }
 	})
@@ -105,7 +107,7 @@ func TestStreamOfAReaderThatLags(t *testing.T) {
 }
 
 func TestStreamTakesNoBody(t *testing.T) {
-	s := newStreamServer(t, func(*streamServer) {})
+	s := newStreamServer(t, func(s *streamServer) { s.Config.ReadTimeout = time.Second })
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +129,7 @@ func TestStreamTakesNoBody(t *testing.T) {
 
 func TestStreamDropsWhoDoesNotRead(t *testing.T) {
 	s := newStreamServer(t, func(s *streamServer) {
-		s.window = 100 * time.Millisecond
+		s.window = 5 * time.Second // a reader that reads must not miss it, even if this process is stopped meanwhile
 		s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 			_ = c.(*net.TCPConn).SetWriteBuffer(1 << 10)
 			return ctx
@@ -148,12 +150,14 @@ func TestStreamDropsWhoDoesNotRead(t *testing.T) {
 	s.change(keys)
 	version := uint64(2)
 	good.wantChange(version)
-	for ; s.Dropped() == 0 && version < 100_000; version += 2 {
+	testkit.Eventually(t, "one is dropped", func() bool {
 		s.change(nil, keys[0].KID())
 		s.change(keys[:1])
 		good.wantChange(version + 1)
 		good.wantChange(version + 2)
-	}
+		version += 2
+		return s.Dropped() > 0
+	})
 	if s.Dropped() != 1 {
 		t.Errorf("%d were dropped", s.Dropped())
 	}

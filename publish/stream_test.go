@@ -40,7 +40,6 @@ func newStreamServer(tb testing.TB, change ...func(*streamServer)) *streamServer
 	for _, f := range change {
 		f(s)
 	}
-	s.Config.ReadTimeout = time.Second // must not end a stream
 	s.Start()
 	tb.Cleanup(func() {
 		close(s.closing)
