@@ -197,7 +197,7 @@ func (s *server) version(workspace string) uint64 {
 // exec executes SQL directly, bypassing the store.
 func (s *server) exec(query string, args ...any) {
 	s.t.Helper()
-	db, err := sql.Open("sqlite", s.path)
+	db, err := sql.Open("sqlite", s.path+"?_pragma=busy_timeout(30000)") // a server may be writing
 	if err != nil {
 		s.t.Fatal(err)
 	}

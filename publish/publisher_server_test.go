@@ -104,7 +104,7 @@ func (s *server) publishes(workspace string, kid jwks.KID) bool {
 // exec changes the database directly.
 func (s *server) exec(query string, args ...any) {
 	s.t.Helper()
-	db, err := sql.Open("sqlite", s.path)
+	db, err := sql.Open("sqlite", s.path+"?_pragma=busy_timeout(30000)") // a server may be writing
 	if err != nil {
 		s.t.Fatal(err)
 	}
