@@ -57,6 +57,9 @@ func TestShifts(t *testing.T) {
 
 	s.clock.Advance(time.Hour - 65*time.Second) // a second before the end of the first shift at the latest
 	testkit.Eventually(t, "the next JWK is published", func() bool { return s.set("acme").Len() == began+1 })
+	// Only then, and by the clock of that moment, does the server note from when on it uses the JWK.
+	looks := s.store.Called("SignersDue")
+	testkit.Eventually(t, "it is noted", func() bool { return s.store.Called("SignersDue") > looks })
 	last := s.exchange(authz.ExchangeRequest{Key: key.Token, ExpiresIn: 3600})
 	if kid := kidOf(t, last); kid != first {
 		t.Error("the next key is used before the end of the shift")

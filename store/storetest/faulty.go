@@ -139,6 +139,10 @@ func (f *Faulty) PublishSigner(ctx context.Context, s store.Signer, pub jwks.Key
 	return through(ctx, f, "PublishSigner", func() (uint64, error) { return f.Store.PublishSigner(ctx, s, pub) })
 }
 
+func (f *Faulty) SignersDue(ctx context.Context, now time.Time, limit int) ([]string, error) {
+	return through(ctx, f, "SignersDue", func() ([]string, error) { return f.Store.SignersDue(ctx, now, limit) })
+}
+
 func (f *Faulty) Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
 	return through(ctx, f, "Revoke", func() (store.Key, error) { return f.Store.Revoke(ctx, workspace, id, at) })
 }
