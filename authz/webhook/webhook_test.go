@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz/webhook"
 	"github.com/burnkey/burnkey/internal/outbound"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -104,29 +104,24 @@ func TestErrors(t *testing.T) {
 	untrusted.StartTLS()
 	defer untrusted.Close()
 	defer close(hang)
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone.Close()
 	patient, hasty := newClient(t, webhook.Options{}), newClient(t, webhook.Options{
 		HTTP: outbound.New(outbound.Options{Local: true, Timeout: 300 * time.Millisecond}),
 	})
 	for url, want := range map[string]string{
-		plain.URL + "/500?key=hush":            "it answered 500",
-		plain.URL + "/404":                     "it answered 404",
-		plain.URL + "/300":                     "it answered 300, and redirects are not followed",
-		plain.URL + "/redirect":                "it answered 307, and redirects are not followed",
-		plain.URL + "/hang":                    "it did not answer in time",
-		plain.URL + "/close":                   "the connection failed",
-		untrusted.URL:                          "TLS failed",
-		"https" + plain.URL[len("http"):]:      "TLS failed",
-		"http://" + gone.Addr().String() + "/": "it can't be connected to",
-		"https://hush.invalid/":                "its name can't be resolved",
-		"http://hush.invalid/":                 outbound.ErrPlain.Error(),
-		"https://169.254.169.254/hush":         outbound.ErrAddress.Error(),
-		"https://[64:ff9b::127.0.0.1]/hush":    outbound.ErrAddress.Error(),
-		"http://[::1":                          "the URL is invalid",
+		plain.URL + "/500?key=hush":           "it answered 500",
+		plain.URL + "/404":                    "it answered 404",
+		plain.URL + "/300":                    "it answered 300, and redirects are not followed",
+		plain.URL + "/redirect":               "it answered 307, and redirects are not followed",
+		plain.URL + "/hang":                   "it did not answer in time",
+		plain.URL + "/close":                  "the connection failed",
+		untrusted.URL:                         "TLS failed",
+		"https" + plain.URL[len("http"):]:     "TLS failed",
+		"http://" + testkit.FreeAddr(t) + "/": "it can't be connected to",
+		"https://hush.invalid/":               "its name can't be resolved",
+		"http://hush.invalid/":                outbound.ErrPlain.Error(),
+		"https://169.254.169.254/hush":        outbound.ErrAddress.Error(),
+		"https://[64:ff9b::127.0.0.1]/hush":   outbound.ErrAddress.Error(),
+		"http://[::1":                         "the URL is invalid",
 	} {
 		c := patient
 		if strings.HasSuffix(url, "/hang") {
