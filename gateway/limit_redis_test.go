@@ -23,7 +23,7 @@ func sharingGateways(t *testing.T, s *redistest.Server, refuse bool) (both [2]*f
 			o.LimitShare = 0.5
 			o.Counter = func(local *limits.Local) (_ limits.Counter, err error) {
 				counters[i], err = redis.New(redis.Options{
-					URL: s.URL(), Local: local, Refuse: refuse, Timeout: time.Second, Log: slog.New(slog.DiscardHandler),
+					URL: s.URL(), Local: local, Refuse: refuse, Timeout: 10 * time.Second, Log: slog.New(slog.DiscardHandler),
 				})
 				return counters[i], err
 			}

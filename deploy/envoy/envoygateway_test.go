@@ -246,7 +246,7 @@ func TestEnvoyGatewayAtEnvoy(t *testing.T) {
 	c := envoy.Config{Server: keys.url()}
 	issuer := c.Issuer("acme")
 	good := k.token(t, claims(issuer, "scope", "maps:read"))
-	g.until(t, http.StatusOK, good, 10*time.Second) // after the first fetch
+	g.until(t, http.StatusOK, good) // after the first fetch
 
 	for _, tt := range refusals(t, k, issuer) {
 		reached := g.api.requests()
@@ -310,7 +310,7 @@ func TestEnvoyGatewayAtEnvoy(t *testing.T) {
 	}
 
 	keys.publish("acme", newKey(t))
-	g.until(t, http.StatusUnauthorized, good, 20*time.Second)
+	g.until(t, http.StatusUnauthorized, good)
 }
 
 // checkHeadersOfEnvoyGateway checks that the API sees no header that the client made up.
