@@ -217,7 +217,10 @@ func read(t *testing.T, pid int, path ...string) []byte {
 // stat returns the fields of /proc/PID/stat from the third field on, the state.
 func stat(t *testing.T, pid int, path ...string) []string {
 	t.Helper()
-	text := string(read(t, pid, append(path, "stat")...))
+	return statFields(string(read(t, pid, append(path, "stat")...)))
+}
+
+func statFields(text string) []string {
 	return strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 }
 
