@@ -19,7 +19,7 @@ func TestReadable(t *testing.T) {
 	}
 	defer listener.Close()
 	dial := func() (here, there net.Conn) {
-		here, err := dialer(time.Second).DialContext(t.Context(), "tcp", listener.Addr().String())
+		here, err := dialer(callTimeout).DialContext(t.Context(), "tcp", listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestReadable(t *testing.T) {
 	}()
 	select {
 	case <-looked:
-	case <-time.After(10 * time.Second):
+	case <-time.After(callTimeout):
 		t.Error("waits for a reader")
 	}
 	_ = there.Close()

@@ -113,7 +113,7 @@ func TestOpenWaitsForNobodyWhenThereIsNothingToDo(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `LOCK TABLE workspaces, keys, jwks, changes IN EXCLUSIVE MODE`); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), openPatience)
 	defer cancel()
 	other, err := Open(ctx, url, nil)
 	if err != nil {
