@@ -167,7 +167,7 @@ func TestBodyTooSlow(t *testing.T) {
 	_, err := io.WriteString(conn, `{"owner":`)
 	must(t, err)
 	end, _ := conns.Load(conn.LocalAddr().String())
-	must(t, end.(net.Conn).SetReadDeadline(time.Unix(1, 0))) // a short ReadTimeout would hold for all requests, and for their handlers
+	must(t, end.(net.Conn).SetReadDeadline(time.Unix(1, 0))) // a short ReadTimeout would hold for all requests
 	resp, body := s.receive(t, conn, head)
 	if resp.StatusCode != 408 || !strings.Contains(string(body), `"field":"body"`) {
 		t.Errorf("answered %d: %s", resp.StatusCode, body)
