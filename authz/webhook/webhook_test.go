@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -107,6 +108,10 @@ func TestErrors(t *testing.T) {
 	patient, hasty := newClient(t, webhook.Options{}), newClient(t, webhook.Options{
 		HTTP: outbound.New(outbound.Options{Local: true, Timeout: 300 * time.Millisecond}),
 	})
+	resolver := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, io.EOF }}
+	lost := newClient(t, webhook.Options{HTTP: &http.Client{Transport: &http.Transport{
+		DialContext: (&net.Dialer{Resolver: resolver}).DialContext,
+	}}})
 	for url, want := range map[string]string{
 		plain.URL + "/500?key=hush":           "it answered 500",
 		plain.URL + "/404":                    "it answered 404",
@@ -124,8 +129,11 @@ func TestErrors(t *testing.T) {
 		"http://[::1":                         "the URL is invalid",
 	} {
 		c := patient
-		if strings.HasSuffix(url, "/hang") {
+		switch {
+		case strings.HasSuffix(url, "/hang"):
 			c = hasty
+		case url == "https://hush.invalid/":
+			c = lost // a name server that does not answer would be a timeout
 		}
 		err := c.Send(t.Context(), url, "m", time.Now(), []byte("{}"))
 		var failed *webhook.Error
