@@ -138,6 +138,7 @@ func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
 func TestWaitingForALockEnds(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Schema(t)
+	openTest(t, url) // its migrations may wait for longer
 	s := openTest(t, with(t, url, "lock_timeout", "100ms"))
 	create(t, s, "a")
 	err := s.write(t.Context(), "x", inTx(func(ctx context.Context, tx pgx.Tx) error {

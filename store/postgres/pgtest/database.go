@@ -86,7 +86,7 @@ func (s *Server) Query(t testing.TB, url, query string, args ...any) (column []s
 
 func (s *Server) connect(t testing.TB, url string, do func(context.Context, *pgx.Conn) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout) // not t's, which has ended when a cleanup runs
+	ctx, cancel := context.WithTimeout(context.Background(), queryTimeout) // not t's, which has ended when a cleanup runs
 	defer cancel()
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {

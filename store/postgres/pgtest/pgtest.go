@@ -20,6 +20,7 @@ const (
 	superuser, password = "burnkey", "pg+test/pass@word"
 	startTimeout        = 30 * time.Second
 	stopTimeout         = 20 * time.Second
+	queryTimeout        = 2 * time.Minute // some tests fill tables
 	pollInterval        = 20 * time.Millisecond
 )
 

@@ -83,7 +83,7 @@ func (s *Server) run() error {
 			return fmt.Errorf("PostgreSQL did not start within %v", startTimeout)
 		case <-tick.C:
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		conn, err := pgx.Connect(ctx, s.URL("postgres"))
 		if err == nil {
 			err = conn.Close(ctx)
