@@ -62,8 +62,8 @@ func TestE2EEdgeInABrowser(t *testing.T) {
 	page := portaltest.NewPage(t, portaltest.PageOptions{})
 	page.Open(site.URL)
 	api := httptest.NewServer(envoytest.API())
-	t.Cleanup(api.CloseClientConnections)
 	t.Cleanup(api.Close)
+	t.Cleanup(api.CloseClientConnections)
 	routes := filepath.Join(t.TempDir(), "routes.yaml")
 	check(t, os.WriteFile(routes, []byte(edgeRoutes), 0o600))
 	modes, k := startBothModes(t, "--routes", routes, "--cors-origin", site.URL, "--upstream", api.Listener.Addr().String(),

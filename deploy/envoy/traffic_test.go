@@ -22,11 +22,11 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
-func serveAPI(t *testing.T) string {
+func serveAPI(t testing.TB) string {
 	t.Helper()
 	api := httptest.NewServer(envoytest.API())
-	t.Cleanup(api.CloseClientConnections) // before Close, which waits for streams
 	t.Cleanup(api.Close)
+	t.Cleanup(api.CloseClientConnections) // first, since Close waits for streams
 	return api.Listener.Addr().String()
 }
 
