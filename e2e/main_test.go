@@ -110,7 +110,7 @@ func scale(t testing.TB, variable string, normal, short int) int {
 }
 
 // patience is the maximum time of polling. It is generous, since polling usually ends much earlier.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
