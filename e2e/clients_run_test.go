@@ -39,7 +39,7 @@ func (c *clientRun) promised() bool { return c.setting == "page" && c.cannot == 
 // patience is how long to wait for the refusal of a revoked key.
 func (c *clientRun) patience() time.Duration {
 	if c.setting == "page" {
-		return c.promise() + 2*clientsSlack
+		return c.promise() + 2*c.m.slack
 	}
 	return c.m.wait
 }
@@ -53,7 +53,7 @@ func (c *clientRun) promise() time.Duration {
 
 // keep checks a span against a promise, with some slack.
 func (c *clientRun) keep(s *span, promise time.Duration, what string) *span {
-	if c.promised() && (s.Over || s.Seconds > (promise+clientsSlack).Seconds()) {
+	if c.promised() && (s.Over || s.Seconds > (promise+c.m.slack).Seconds()) {
 		c.problem("%s not within %s: %+v", what, promise, *s)
 	}
 	return s
