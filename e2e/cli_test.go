@@ -98,7 +98,7 @@ func TestE2ECLIKey(t *testing.T) {
 		t.Errorf("listed both: %s", whole.stderr)
 	}
 	table := c.ok("key", "list", "-w", "acme")
-	says(t, table, "KEY ", "OWNER", first, "cust_1", "maps:read", "active", "in 60 min", "never")
+	says(t, table, "KEY ", "OWNER", first, "cust_1", "maps:read", "active", "in 30 h", "never")
 	shown := c.ok("key", "show", first, "-w", "acme")
 	says(t, shown, first, "CI", `{"tier":"gold"}`, `{"note":"x"}`, "acme", "active")
 	if strings.Contains(table+shown, cut(token).sig) {
@@ -130,13 +130,13 @@ func TestE2ECLIKey(t *testing.T) {
 func issueByCLI(t *testing.T, s *server, c *cli) string {
 	t.Helper()
 	piped := c.ok("key", "issue", "-w", "acme", "--owner", "cust_1", "--name", "CI", "--scope", "maps:read",
-		"--expires-in", "1h", "--claims", `{"tier":"gold"}`, "--metadata", `{"note":"x"}`, "--idempotency-key", "once")
+		"--expires-in", "30h", "--claims", `{"tier":"gold"}`, "--metadata", `{"note":"x"}`, "--idempotency-key", "once")
 	token, ok := strings.CutSuffix(piped, "\n")
 	if !ok || strings.Count(token, ".") != 2 || strings.ContainsAny(token, " \n") {
 		t.Fatalf("%d bytes went into the pipe, which are not the token alone", len(piped))
 	}
 	c.run("key", "issue", "-w", "acme", "--owner", "cust_1", "--idempotency-key", "once").fails(t, "422", "used for another request")
-	c.run("key", "issue", "-w", "acme", "--owner", "cust_1", "--name", "CI", "--scope", "maps:read", "--expires-in", "1h",
+	c.run("key", "issue", "-w", "acme", "--owner", "cust_1", "--name", "CI", "--scope", "maps:read", "--expires-in", "30h",
 		"--claims", `{"tier":"gold"}`, "--metadata", `{"note":"x"}`, "--idempotency-key", "once").fails(t, "409")
 	var issued key
 	c.json(&issued, "key", "issue", "-w", "acme", "--owner", "cust_2", "--never-expires")
