@@ -20,6 +20,7 @@ type balancer struct {
 	next     int
 	conns    sync.WaitGroup
 	open     map[net.Conn]struct{}
+	ended    bool           // new connections are closed
 	busy     map[string]int // connections by backend, also those that are being opened
 }
 
@@ -42,6 +43,7 @@ func startBalancer(t testing.TB) *balancer {
 		close(end)
 		l.Close()
 		b.mu.Lock()
+		b.ended = true
 		for conn := range b.open {
 			conn.Close()
 		}
@@ -148,6 +150,9 @@ func (b *balancer) keep(conn net.Conn) (closing func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.open[conn] = struct{}{}
+	if b.ended {
+		conn.Close()
+	}
 	return func() {
 		conn.Close()
 		b.mu.Lock()
