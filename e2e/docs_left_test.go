@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// docsLeaving is the maximum time in which the page's processes end. A minting process may first generate its key.
+const docsLeaving = 20 * time.Second
+
 // leavesNothing kills the shell's process group. If a process of the page has left that group, for example by setsid, it
 // fails the test and kills that process, too.
 func (r *docsRun) leavesNothing(shell int) {
@@ -20,7 +23,7 @@ func (r *docsRun) leavesNothing(shell int) {
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for until := time.Now().Add(3 * time.Second); time.Now().Before(until) && len(r.processes()) > 0; {
+	for until := time.Now().Add(docsLeaving); time.Now().Before(until) && len(r.processes()) > 0; {
 		<-tick.C
 	}
 	for pid, name := range r.processes() {

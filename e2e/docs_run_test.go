@@ -23,7 +23,7 @@ import (
 )
 
 // docsPatience is the maximum time for a page's commands.
-const docsPatience = 100 * time.Second
+const docsPatience = 5 * time.Minute
 
 // docsMayLack are programs that a machine may lack even in CI: the blocks that need them are then skipped.
 var docsMayLack = []string{"javac", "mvn", "cargo", "ruby", "perl"}
@@ -116,9 +116,14 @@ wait() {
 	builtin wait "$@" || status=$?
 	if [ "$status" -le 128 ]; then return "$status"; fi
 }
+# On a busy machine, what a page waits for may take longer.
+sleep() {
+	if [[ $1 == [1-9] ]]; then set -- $(($1 * 4)); fi
+	command sleep "$@"
+}
 # await returns once a port answers. A server that has just begun to listen may answer later.
 await() {
-	for _ in {1..300}; do
+	for _ in {1..900}; do
 		if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then
 			curl -s -m 20 -o /dev/null "http://127.0.0.1:$1/readyz" || true
 			return
