@@ -186,7 +186,7 @@ func expiries(t *testing.T, admin *client, ask *asker) (took spread) {
 	}
 	for _, k := range moved {
 		change(k, map[string]any{"expires_at": time.Now().Add(soon).UTC()})
-		change(k, map[string]any{"expires_at": time.Now().Add(time.Hour).UTC(), "allowed_ips": []string{here}})
+		change(k, map[string]any{"expires_at": time.Now().Add(time.Hour).UTC(), "allowed_ips": []string{"192.0.2.0/24"}})
 	}
 	for _, k := range moved {
 		eventually(t, "the gateway has both changes", func() bool { return ask.from(t.Context(), elsewhere, k.Token) == 403 })
