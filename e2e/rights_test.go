@@ -192,8 +192,12 @@ func (r *rightsRound) run(c rightsCase) {
 	for range 2 { // the others wait, except those being minted
 		select {
 		case <-came:
-		case <-finished:
-			r.t.Fatalf("no key came out: %s", tally(refusals))
+		case <-finished: // both may be true
+			select {
+			case <-came:
+			default:
+				r.t.Fatalf("no key came out: %s", tally(refusals))
+			}
 		}
 	}
 	end()
@@ -249,7 +253,8 @@ func TestE2EOneCustomerCrowdsNobodyOut(t *testing.T) {
 	}
 	issued := int64(1)
 	var took spread
-	for until := time.Now().Add(time.Duration(scale(t, "BURNKEY_E2E_FLOOD", 3, 3)) * time.Second); time.Now().Before(until); issued++ {
+	until := time.Now().Add(time.Duration(scale(t, "BURNKEY_E2E_FLOOD", 3, 3)) * time.Second)
+	for ; len(took) == 0 || time.Now().Before(until); issued++ {
 		begun := time.Now()
 		admin.mustIssue(t, []string{"acme", "beta"}[issued%2], "owner", fmt.Sprint("modest-", issued))
 		took = append(took, time.Since(begun))

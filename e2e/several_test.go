@@ -90,6 +90,7 @@ func TestE2ESeveralServers(t *testing.T) {
 			}
 		}
 	})
+	eventually(t, "the listeners are cut off", func() bool { return cut.Load() >= 3 })
 	gone := revokeEach(t, admin, servers, keys[n:])
 	close(stop)
 	cutting.Wait()
