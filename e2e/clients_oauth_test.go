@@ -70,6 +70,11 @@ func TestE2EOAuthClients(t *testing.T) {
 	if s := until(exchange(m.front.plain.URL+"/v1/auth/oauth/acme/token"), k.Token, true, time.Minute); s.Over {
 		t.Fatal("no signing key is in use") // the first is used once all caches have it
 	}
+	access := m.admin.exchanged(t, k)
+	eventually(t, "the follower has the signing key", func() bool {
+		_, err := verifier.Verify(access)
+		return err == nil
+	})
 	for _, c := range oauthClients {
 		if !c.ci && os.Getenv("BURNKEY_E2E_CLIENTS") == "" {
 			continue

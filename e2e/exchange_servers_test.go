@@ -254,7 +254,7 @@ func (x *exchangers) ends(t *testing.T, n int) error {
 // checks that verifiers that know only the JWKS accept the access token until then; the caller waits for that.
 func (x *exchangers) untilExpiry(t *testing.T) (watching *sync.WaitGroup) {
 	t.Helper()
-	k := x.admin.mustIssue(t, "acme", "expires_in", 20)
+	k := x.admin.mustIssue(t, "acme", "expires_in", 40)
 	token := x.admin.exchanged(t, k)
 	x.accept(t, token)
 	x.admin.mustRevoke(t, k)
