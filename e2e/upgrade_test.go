@@ -117,7 +117,7 @@ func replaceServers(t *testing.T, old, database string, n int, migrate func()) {
 		t: t, old: old, database: database, keys: make(map[string]*upgradeKey), versions: make(map[uint64]bool),
 		servers: startBalancer(t), gateways: startBalancer(t), keyFile: filepath.Join(t.TempDir(), "admin.key"),
 	}
-	u.flags = []string{"--database", database, "--public-url", u.servers.url, "--admin-key-file", u.keyFile, "--drain-delay", "1s"}
+	u.flags = []string{"--database", database, "--public-url", u.servers.url, "--admin-key-file", u.keyFile, "--drain-delay", "5s"}
 	var running []*server
 	for range n {
 		running = append(running, u.server(old))
