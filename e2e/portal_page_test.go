@@ -111,9 +111,7 @@ func TestE2EPortalByKeyboard(t *testing.T) {
 	}
 	on := func(want string) {
 		t.Helper()
-		if got := c.Focused(); got.Name != want {
-			t.Errorf("the focus is on %+v, want %q", got, want)
-		}
+		eventually(t, "the focus is on "+want, func() bool { return c.Focused().Name == want })
 	}
 	order("Skip to content", "Keys", "History", "Log out", "Create key", "Name or ID", "Status", "Search", "Web shop", "English", "Deutsch")
 	c.Open(s.url + "/portal/acme/keys/" + k.ID)
@@ -145,6 +143,7 @@ func TestE2EPortalByKeyboard(t *testing.T) {
 		t.Errorf("the focus is on %+v", got)
 	}
 	c.Press("Escape")
+	c.WaitGone("dialog[open]")
 	on("Rotate this key…")
 
 	c.Click(portaltest.Role("button", "Revoke this key…"))

@@ -142,8 +142,8 @@ func TestE2EPortalLifeOfAKey(t *testing.T) {
 	}
 }
 
-// propagation limits the time until a gateway applies a change. It allows for a browser on the same machine.
-const propagation = 10 * time.Second
+// propagation limits the time until a gateway applies a change. It allows for a browser on the same machine, and a busy one.
+const propagation = 30 * time.Second
 
 func lifeOfAKey(t *testing.T, c *customer, g *gateway, admin *client) {
 	t.Helper()

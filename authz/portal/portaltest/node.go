@@ -20,7 +20,7 @@ import (
 
 const (
 	// actionTimeout is how long an action waits for an element or a page.
-	actionTimeout = 15 * time.Second
+	actionTimeout = 30 * time.Second
 	// hangTimeout limits the wait for an unresponsive script.
 	hangTimeout = 90 * time.Second
 )
