@@ -183,7 +183,7 @@ func serveOnce(t *testing.T, cmd *exec.Cmd) {
 	cmd.Stderr = log
 	testkit.Check(t, cmd.Start())
 	go func() { exited <- cmd.Wait() }()
-	testkit.Within(t, 20*time.Second, "it serves", func() bool {
+	testkit.Within(t, time.Minute, "it serves", func() bool {
 		select {
 		case err := <-exited:
 			t.Fatalf("%q: %v\n%s", cmd.Args, err, log)

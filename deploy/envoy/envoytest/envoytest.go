@@ -25,7 +25,7 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
-const startTimeout = 20 * time.Second
+const startTimeout = time.Minute
 
 // Binary returns the path of Envoy: BURNKEY_ENVOY, .tools/envoy/envoy in the module, or envoy in PATH. Without Envoy it skips
 // the test, or fails it with CI=true.
@@ -153,7 +153,7 @@ func (e *Envoy) Stats(t testing.TB, name string) int {
 }
 
 func (e *Envoy) get(path string) (code int, body string) {
-	client := http.Client{Timeout: 5 * time.Second}
+	client := http.Client{Timeout: 30 * time.Second}
 	resp, err := client.Get("http://" + e.admin + path)
 	if err != nil {
 		return 0, err.Error()

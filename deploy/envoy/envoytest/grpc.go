@@ -64,7 +64,7 @@ func (c *GRPCClient) Watch(t testing.TB, authorization string) *status.Status {
 }
 
 func (c *GRPCClient) context(t testing.TB, authorization string) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	if authorization != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", authorization)
 	}

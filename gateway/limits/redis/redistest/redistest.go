@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
-const startTimeout = 20 * time.Second
+const startTimeout = time.Minute
 
 // Server is a Redis that keeps its data in memory alone. Its methods are not safe for concurrent use.
 type Server struct {
