@@ -65,7 +65,7 @@ const (
 	demoWorkspace = "acme"
 	demoAudience  = "acme-company"
 	demoOwner     = "cust_1"
-	demoPatience  = 30 * time.Second
+	demoPatience  = time.Minute
 	demoTick      = 2 * time.Millisecond // in mode gateway, a change takes effect within milliseconds
 )
 
