@@ -82,7 +82,7 @@ func TestE2EMintingProcessDies(t *testing.T) {
 		}
 	})
 	t.Run("on its deadline", func(t *testing.T) {
-		s := startServer(t, "--mint-deadline", "10s", "--mint-workers", "1")
+		s := startServer(t, "--mint-deadline", "20s", "--mint-workers", "1")
 		admin := s.admin()
 		admin.mustCreate(t, "acme")
 		_, answer, version := stoppedMint(t, s, admin)
