@@ -111,14 +111,26 @@ func TestFollowerWhoseClockIsSet(t *testing.T) {
 	o := newOrigin(t, buildSet(t, 1, TestKeys(t, 62, 1)...))
 	var step atomic.Int64
 	f := newTestFollower(t, o.URL, "")
-	f.SetNow(func() time.Time { return time.Now().Round(0).Add(time.Duration(step.Load())) })
+	// The Follower waits within a heartbeat while the clock is set, so no later one can be faster than the check.
+	var hold atomic.Bool
+	held, release := make(chan struct{}), make(chan struct{})
+	f.SetNow(func() time.Time {
+		if hold.CompareAndSwap(true, false) {
+			close(held)
+			<-release
+		}
+		return time.Now().Round(0).Add(time.Duration(step.Load()))
+	})
 	runFollower(t, f)
 	<-f.Ready()
 	Poll(t, func() bool { return f.Status().Streaming })
+	hold.Store(true)
+	<-held
 	step.Store(int64(5 * time.Minute))
 	if f.Usable(time.Minute) == nil {
 		t.Error("the set is usable although it seems five minutes old")
 	}
+	close(release)
 	Poll(t, func() bool { return f.Usable(time.Second) == nil })
 }
 
