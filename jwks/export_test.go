@@ -67,5 +67,10 @@ func (f *Feed) SetTestLimits() {
 	}
 }
 
+// SetPatience sets how long a Feed waits for a stream before it opens another.
+func (f *Feed) SetPatience(d time.Duration) {
+	f.limits.head, f.limits.first, f.limits.silence = d, d, d
+}
+
 func (f *Feed) KeyFunc() func() (string, error) { return f.key }
 func (f *Follower) FeedPrint() Fingerprint      { return f.table.state().feed }

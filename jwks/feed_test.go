@@ -81,7 +81,9 @@ func TestFeed(t *testing.T) {
 	keys := TestKeys(t, 70, 8)
 	o.create("acme", 3, keys[0], keys[1])
 	o.create("bolt", 1, keys[2])
-	f := startFeed(t, o)
+	f := openFeed(t, o, nil)
+	f.SetPatience(time.Minute) // one stream is enough, even if this process pauses
+	runFeed(t, f)
 	wantSet(t, f, o, "acme")
 	wantSet(t, f, o, "bolt")
 	o.change("acme", Change{Add: keys[3:4], Remove: []KID{keys[1].KID()}, Unsigned: Unsigned{
