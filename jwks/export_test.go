@@ -36,6 +36,11 @@ func (f *Follower) SetTestLimits() {
 	}
 }
 
+// SetPatience sets how long a Follower waits for answers and streams before it asks again.
+func (f *Follower) SetPatience(d time.Duration) {
+	f.limits.head, f.limits.first, f.limits.silence, f.limits.stall = d, d, d, d
+}
+
 func (f *Follower) SetNow(now func() time.Time) { f.now = now }
 func (f *Follower) SetLog(log *slog.Logger)     { f.log = log }
 func (f *Follower) Client() *http.Client        { return f.client }
