@@ -202,6 +202,7 @@ func TestFollowerStartsFromDisk(t *testing.T) {
 	o.change(keys[60:61])
 
 	f = newTestFollower(t, o.URL, path) // goes on from there
+	f.SetPatience(time.Minute)          // one stream is enough, even if this process pauses
 	<-f.Ready()
 	if v := f.Version(); v != 55 || f.Age() > time.Minute {
 		t.Errorf("version %d of disk, aged %v", v, f.Age())
