@@ -32,7 +32,7 @@ func TestE2EEnvironmentsAreApart(t *testing.T) {
 		"pull, test":    {startGateway(t, s, "acme-test"), test.Token, live.Token},
 		"gateway, live": {startEnvoy(t, "--mode", "gateway", "--gateway", service.addr), live.Token, test.Token},
 	} {
-		c.gateway.until(t, time.Now(), http.StatusOK, c.good, 10*time.Second)
+		c.gateway.until(t, time.Now(), http.StatusOK, c.good, patience)
 		reached := c.gateway.requests.Load()
 		if code := c.gateway.get(t, c.wrong); code != http.StatusUnauthorized || c.gateway.requests.Load() != reached {
 			t.Errorf("%s: a key of the other environment gets %d", name, code)

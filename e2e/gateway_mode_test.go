@@ -216,7 +216,7 @@ func TestE2EGatewayModeEveryWorkspace(t *testing.T) {
 	start := time.Now()
 	admin.mustCreate(t, "new")
 	k := admin.mustIssue(t, "new")
-	t.Logf("of a new workspace: accepted after %s", g.until(t, start, http.StatusOK, k.Token, 20*time.Second))
+	t.Logf("of a new workspace: accepted after %s", g.until(t, start, http.StatusOK, k.Token, patience))
 	t.Logf("revoked: refused after %s", g.refusesAfter(t, k, admin.mustRevoke))
 
 	// The gateway's management key passes neither the gateway nor the server's calls about keys.
@@ -241,7 +241,7 @@ func TestE2EGatewayModeEveryWorkspace(t *testing.T) {
 	a.stop()
 	a.start()
 	a.ready()
-	t.Logf("without the server, from disk: accepted after %s", g.until(t, time.Now(), http.StatusOK, first.Token, 20*time.Second))
+	t.Logf("without the server, from disk: accepted after %s", g.until(t, time.Now(), http.StatusOK, first.Token, patience))
 }
 
 func TestE2EGatewayModeServerDown(t *testing.T) {
@@ -260,13 +260,13 @@ func TestE2EGatewayModeServerDown(t *testing.T) {
 		}
 		a.start()
 		a.ready()
-		g.until(t, time.Now(), http.StatusOK, good.Token, 20*time.Second)
+		g.until(t, time.Now(), http.StatusOK, good.Token, patience)
 		if code := g.get(t, revoked.Token); code != http.StatusUnauthorized {
 			t.Errorf("the server %s, a revoked key gets %d", name, code)
 		}
 		s.start()
 		k := admin.mustIssue(t, "acme")
-		took := g.until(t, time.Now(), http.StatusOK, k.Token, 20*time.Second)
+		took := g.until(t, time.Now(), http.StatusOK, k.Token, patience)
 		t.Logf("after the server was %s: accepted after %s, refused after %s", name, took, g.refusesAfter(t, k, admin.mustRevoke))
 	}
 	t.Logf("the key from before, revoked now: refused after %s", g.refusesAfter(t, good, admin.mustRevoke))
@@ -288,7 +288,7 @@ func TestE2EGatewayModeStale(t *testing.T) {
 	}
 	s.stop()
 	start := time.Now()
-	t.Logf("refused %s after the server's end", before[closed].until(t, start, http.StatusServiceUnavailable, good.Token, 30*time.Second))
+	t.Logf("refused %s after the server's end", before[closed].until(t, start, http.StatusServiceUnavailable, good.Token, patience))
 	if code, _ := closed.get("/readyz"); code != http.StatusServiceUnavailable {
 		eventually(t, "it is not ready", func() bool { code, _ := closed.get("/readyz"); return code == http.StatusServiceUnavailable })
 	}
@@ -300,7 +300,7 @@ func TestE2EGatewayModeStale(t *testing.T) {
 		t.Errorf("with --when-stale serve: %d", code)
 	}
 	s.start()
-	t.Logf("accepted %s after", before[closed].until(t, time.Now(), http.StatusOK, good.Token, 30*time.Second))
+	t.Logf("accepted %s after", before[closed].until(t, time.Now(), http.StatusOK, good.Token, patience))
 	closed.ready()
 }
 

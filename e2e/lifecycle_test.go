@@ -80,7 +80,7 @@ func TestE2ELifeOfAKey(t *testing.T) {
 	g.becomes(t, long, active)
 	g.becomes(t, successor, life{code: "unknown"})
 
-	_, old, err = admin.rotate("acme", long.ID, 10*time.Second) // minting can take seconds
+	_, old, err = admin.rotate("acme", long.ID, 30*time.Second) // minting can take seconds, and the rest, too
 	check(t, err)
 	eventually(t, "it is rotated again", func() bool { return g.life(t, long).status == "rotated" })
 	s.kill()
