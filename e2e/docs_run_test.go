@@ -34,6 +34,9 @@ var docsAddress = regexp.MustCompile(`\b(127\.0\.0\.1|localhost):(\d{4,5})\b`)
 // docsListen matches the address of a server that a block keeps running.
 var docsListen = regexp.MustCompile(`listen (?:127\.0\.0\.1|localhost):(\d+)`)
 
+// docsMaxTime matches the limit of a request that a page cuts off. On a busy machine, its answer takes longer.
+var docsMaxTime = regexp.MustCompile(`(--max-time \d)\b`)
+
 // docsPort matches a port without a host, after a space.
 var docsPort = regexp.MustCompile(`(?m) \d{4,5}\b`)
 
@@ -185,12 +188,13 @@ func (r *docsRun) script() string {
 }
 
 func (r *docsRun) command(i int, b *docsBlock) string {
+	commands := docsMaxTime.ReplaceAllString(r.real(b.text), "${1}0")
 	// A block may have changed the options.
 	text := fmt.Sprintf("set -euo pipefail; shopt -s inherit_errexit\necho %d > current\nexec >out.%d 2>&1\n", i, i)
 	if _, foreground := b.marks["keeps running"]; !foreground {
-		return text + r.real(b.text)
+		return text + commands
 	}
-	text += "(\n" + r.real(b.text) + ") &\n"
+	text += "(\n" + commands + ") &\n"
 	for _, found := range docsListen.FindAllStringSubmatch(b.text, -1) {
 		text += "await " + r.port(found[1]) + "\n"
 	}

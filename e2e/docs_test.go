@@ -179,7 +179,7 @@ func TestE2EDocsFaults(t *testing.T) {
 			found := &docsFindings{TB: t}
 			r := newDocsRun(t, page)
 			if r.t = found; name == "hangs" || name == "no server" {
-				r.limit = 10 * time.Second
+				r.limit = 30 * time.Second
 			}
 			r.run()
 			if (test.want == "") != (found.text == "") || !strings.Contains(found.text, test.want) {
