@@ -91,7 +91,7 @@ func TestE2EIdleReaders(t *testing.T) {
 	if count, ok := s.metric(`burnkey_change_stream_turned_away_total{full="address",workspace="acme"}`); !ok || int(count) < n-places/10 {
 		t.Errorf("the metrics have %v turned away", count)
 	}
-	if text := s.logTail(); !strings.Contains(text, "readers of the change stream are turned away") {
+	if text := s.log(); !strings.Contains(text, "readers of the change stream are turned away") {
 		t.Errorf("the log does not say so:\n%s", text)
 	}
 }
