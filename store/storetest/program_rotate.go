@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/google/uuid"
@@ -64,7 +65,7 @@ func (p *program) undo() {
 	var next store.Key
 	if want == nil {
 		next = m.keys[old.RotatedTo]
-		if old.Status(at) != store.Deprecated || next.Status(at) != store.Active {
+		if old.Status(at) != store.Deprecated || next.Status(at) != store.Active || !reflect.DeepEqual(next.Ceiling, old.Ceiling) {
 			want = store.ErrNotActive
 		}
 	}
