@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,7 +68,7 @@ func (g *gateway) use(t testing.TB, tokens []string) (answered, refused *atomic.
 // stateSize returns the size of the gateway's state file, to which each change is added.
 func (a *asked) stateSize() int64 {
 	a.t.Helper()
-	info, err := os.Stat(filepath.Join(a.flags[slices.Index(a.flags, "--state-dir")+1], "feed.jwks"))
+	info, err := os.Stat(filepath.Join(a.stateDir(), "feed.jwks"))
 	check(a.t, err)
 	return info.Size()
 }

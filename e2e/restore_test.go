@@ -171,8 +171,7 @@ func (r *restoring) afterBackup() {
 		}
 	}
 	eventually(r.t, "the gateway has written its state", func() bool {
-		i := slices.Index(r.gateway.flags, "--state-dir")
-		if exec.Command("cp", filepath.Join(r.gateway.flags[i+1], "feed.jwks"), r.dir).Run() != nil {
+		if exec.Command("cp", filepath.Join(r.gateway.stateDir(), "feed.jwks"), r.dir).Run() != nil {
 			return false // it has written nothing yet
 		}
 		list := r.lists("--state", filepath.Join(r.dir, "feed.jwks"))

@@ -401,7 +401,7 @@ func TestEnvoyWithSeveral(t *testing.T) {
 	all("with three")
 	stopFirst()
 	all("one has just ended")
-	o.Stop()
+	stopFor(t, aged, o)
 	now.Advance(2 * time.Minute)
 	eventually(t, "Envoy sees which one is well", healthy(1))
 	eventually(t, "its worker does, too", func() bool {
@@ -431,7 +431,7 @@ func TestEnvoyStale(t *testing.T) {
 	if code := f.code(t, "/", good); code != 200 {
 		t.Fatalf("%d", code)
 	}
-	o.Stop()
+	stopFor(t, s, o)
 	now.Advance(2 * time.Minute)
 	// The service refuses until Envoy's health check fails; from then on Envoy answers by itself, without a title.
 	eventually(t, "Envoy sees that it is not healthy", func() bool {

@@ -50,6 +50,13 @@ func start(tb testing.TB, o gateway.Options, metrics prometheus.Registerer) *Ser
 	return New(g, o.Log, metrics)
 }
 
+// stopFor stops the origin and waits until the Server has read all that it sent: a late heartbeat would make keys fresh again.
+func stopFor(tb testing.TB, s *Server, o *gatewaytest.Origin) {
+	tb.Helper()
+	o.Stop()
+	eventually(tb, "no stream is left", func() bool { n := s.gateway.Stats(); return n.Polling == n.Workspaces })
+}
+
 // follow returns a ready Server that follows acme, which publishes the key own, and beta, which publishes
 // other.
 func follow(tb testing.TB, edit func(*gateway.Options)) (*Server, *gatewaytest.Origin) {

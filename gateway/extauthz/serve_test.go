@@ -105,7 +105,7 @@ func TestHealth(t *testing.T) {
 	wants(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	o.SetHook(nil)
 	wants(grpc_health_v1.HealthCheckResponse_SERVING)
-	o.Stop()
+	stopFor(t, s, o)
 	now.Advance(2 * time.Minute)
 	wants(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	if _, err := client.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "x"}); grpcstatus.Code(err) != codes.NotFound {
