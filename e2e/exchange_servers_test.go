@@ -85,9 +85,9 @@ func TestE2EExchange(t *testing.T) {
 	x := startExchangers(t)
 	k := x.admin.mustIssue(t, "acme")
 	tokens := []string{x.admin.exchanged(t, k), x.admin.as(x.servers[1]).exchanged(t, k)}
-	watching := x.untilExpiry(t)
 	x.atTheOther(t)
 	x.killOne(t, k)
+	watching := x.untilExpiry(t) // a verifier whose fetch is cut off would refuse a token too early
 	for _, token := range tokens {
 		x.accept(t, token)
 	}
@@ -266,6 +266,7 @@ func (x *exchangers) untilExpiry(t *testing.T) (watching *sync.WaitGroup) {
 	x.admin.mustRevoke(t, k)
 	x.door.until(token, http.StatusUnauthorized)
 	watching = new(sync.WaitGroup)
+	t.Cleanup(watching.Wait)
 	for name, j := range x.judges {
 		watching.Go(func() {
 			s := until(j, token, false, 3*time.Minute)

@@ -260,7 +260,6 @@ func (b *burgled) forged(t *testing.T) (all []string) {
 // payloads returns the claims of the key, of its access token, and of the access token of an imported key.
 func (b *burgled) payloads(t *testing.T) []string {
 	t.Helper()
-	imported, _, err := b.admin.exchange("acme", importedText)
-	check(t, err)
+	imported := b.admin.exchanged(t, key{Workspace: "acme", Token: importedText})
 	return []string{plain(t, cut(b.key).body), plain(t, cut(b.access).body), plain(t, cut(imported).body)}
 }
