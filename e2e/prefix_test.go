@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -65,12 +64,13 @@ func (g *gateway) use(t testing.TB, tokens []string) (answered, refused *atomic.
 	}
 }
 
-// stateSize returns the size of the gateway's state file, to which each change is added.
-func (a *asked) stateSize() int64 {
-	a.t.Helper()
-	info, err := os.Stat(filepath.Join(a.stateDir(), "feed.jwks"))
-	check(a.t, err)
-	return info.Size()
+// stored returns the workspace's set in the gateway's state file, or nil. Changes are written some time after they take effect.
+func (a *asked) stored(workspace string) *jwks.Table {
+	sets, err := jwks.ReadState(filepath.Join(a.stateDir(), "feed.jwks"))
+	if err != nil {
+		return nil // it has written nothing yet, or is writing
+	}
+	return sets[workspace]
 }
 
 // TestE2ETokenPrefixTakenOn gives a prefix to a workspace whose keys are in use: no request is refused until the time for
@@ -115,13 +115,19 @@ func TestE2ETokenPrefixTakenOn(t *testing.T) {
 			t.Errorf("%d with the prefix %s", code, wrong)
 		}
 	}
-	stored := a.stateSize()
 	admin.setPrefix(t, "acme-live-", nil)
 	t.Logf("without the prefix refused after %s", g.until(t, time.Now(), http.StatusUnauthorized, tokens[0], propagation))
 	if code := g.get(t, "acme-live-"+tokens[0]); code != http.StatusOK {
 		t.Errorf("%d with the prefix", code)
 	}
-	eventually(t, "the gateway has written the change", func() bool { return a.stateSize() != stored })
+	eventually(t, "the gateway has written the change", func() bool {
+		set := a.stored("acme")
+		if set == nil {
+			return false
+		}
+		settings, known := set.Settings()
+		return known && settings.TokenPrefix == "acme-live-" && settings.BareUntil.IsZero()
+	})
 	check(t, a.cmd.Process.Kill())
 	<-a.done
 	s.stop()

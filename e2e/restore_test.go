@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
@@ -170,14 +171,23 @@ func (r *restoring) afterBackup() {
 			check(r.t, os.WriteFile(filepath.Join(r.dir, workspace+"."+format), []byte(list.stdout), 0o600))
 		}
 	}
-	eventually(r.t, "the gateway has written its state", func() bool {
-		if exec.Command("cp", filepath.Join(r.gateway.stateDir(), "feed.jwks"), r.dir).Run() != nil {
-			return false // it has written nothing yet
-		}
-		list := r.lists("--state", filepath.Join(r.dir, "feed.jwks"))
-		return list.code == 1 && list.stdout == "" && strings.Contains(list.stderr, "restored database")
+	eventually(r.t, "the gateway has written the changes", func() bool {
+		set := r.gateway.stored("acme")
+		return set != nil && !has(r.t, set, r.revoked) && !has(r.t, set, r.suspended) && has(r.t, set, r.lost)
 	})
+	shell(r.t, "cp", filepath.Join(r.gateway.stateDir(), "feed.jwks"), r.dir)
+	list := r.lists("--state", filepath.Join(r.dir, "feed.jwks"))
+	list.fails(r.t, "no set in it is later than the restored database")
 	r.stop()
+}
+
+// has reports whether a set has a key.
+func has(t testing.TB, set *jwks.Table, k key) bool {
+	t.Helper()
+	kid, err := jwks.ParseKID(k.KID)
+	check(t, err)
+	_, published := set.Attributes(kid)
+	return published
 }
 
 // lists calls restore without --yes.
