@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -135,19 +136,33 @@ func usageOf(pid int) (u usage, err error) {
 }
 
 // freeAddr returns an address on which no process listens. Its port is below the range from which the system
-// assigns ports to outgoing connections.
+// assigns ports to outgoing connections. No other call returns it, even before a process listens.
 func freeAddr() (string, error) {
 	addr, _, err := freePort()
 	return addr, err
+}
+
+// marks holds the ports that were given, until this process ends.
+var marks struct {
+	sync.Mutex
+	all []net.PacketConn
 }
 
 func freePort() (addr, port string, err error) {
 	for range 100 {
 		port = strconv.Itoa(20000 + rand.IntN(12000))
 		addr = net.JoinHostPort("127.0.0.1", port)
+		mark, err := net.ListenPacket("udp", addr) // as in testkit.FreePort: nothing else uses the port of UDP
+		if err != nil {
+			continue
+		}
 		if l, err := net.Listen("tcp", addr); err == nil {
+			marks.Lock()
+			marks.all = append(marks.all, mark)
+			marks.Unlock()
 			return addr, port, l.Close()
 		}
+		_ = mark.Close()
 	}
 	return "", "", errors.New("no free port from 20000 to 32000")
 }
