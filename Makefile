@@ -119,8 +119,8 @@ bench: build envoy nginx $(if $(findstring --quick,$(BENCH)),,rivals) ## Measure
 	@exec bin/benchmarks $(BENCH)
 
 .PHONY: bench-once
-bench-once: ## The benchmarks of packages gateway and jwks, one round each: they run, but measure nothing
-	$(AS_SHIPPED) go test -vet=off -run '^$$' -bench . -benchtime 1x ./gateway/... ./jwks/...
+bench-once: envoy ## The benchmarks of packages gateway, jwks and deploy/envoy, one round each: they run, but measure nothing
+	$(AS_SHIPPED) go test -vet=off -run '^$$' -bench . -benchtime 1x ./gateway/... ./jwks/... ./deploy/envoy
 
 .PHONY: lint
 lint: go-tools ## Linters

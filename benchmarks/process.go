@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 // process is a running program, which runs until stop is called.
@@ -135,34 +136,26 @@ func usageOf(pid int) (u usage, err error) {
 	return u, nil
 }
 
-// freeAddr returns an address on which no process listens. Its port is below the range from which the system
-// assigns ports to outgoing connections. No other call returns it, even before a process listens.
+// freeAddr returns an address on which no process listens. No other call returns it, even before a process listens.
 func freeAddr() (string, error) {
 	addr, _, err := freePort()
 	return addr, err
 }
 
-// marks holds the ports that were given, until this process ends.
-var marks struct {
+// held are the ports that were given, until this process ends.
+var held struct {
 	sync.Mutex
-	all []net.PacketConn
+	releases []func() error
 }
 
 func freePort() (addr, port string, err error) {
-	for range 100 {
-		port = strconv.Itoa(20000 + rand.IntN(12000))
-		addr = net.JoinHostPort("127.0.0.1", port)
-		mark, err := net.ListenPacket("udp", addr) // as in testkit.FreePort: nothing else uses the port of UDP
-		if err != nil {
-			continue
-		}
-		if l, err := net.Listen("tcp", addr); err == nil {
-			marks.Lock()
-			marks.all = append(marks.all, mark)
-			marks.Unlock()
-			return addr, port, l.Close()
-		}
-		_ = mark.Close()
+	n, release, err := testkit.FreePort()
+	if err != nil {
+		return "", "", err
 	}
-	return "", "", errors.New("no free port from 20000 to 32000")
+	held.Lock()
+	defer held.Unlock()
+	held.releases = append(held.releases, release)
+	port = strconv.Itoa(n)
+	return net.JoinHostPort("127.0.0.1", port), port, nil
 }
