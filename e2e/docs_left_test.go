@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// docsLeaving is the maximum time in which the page's processes end. A minting process may first generate its key.
+// docsLeaving is the maximum time in which the page's processes end.
 const docsLeaving = 20 * time.Second
 
 // leavesNothing kills the shell's process group. If a process of the page has left that group, for example by setsid, it

@@ -55,11 +55,12 @@ func TestE2EGatewayRedisShared(t *testing.T) {
 // used when Redis returns is lost, so that less can pass. So is a request that Redis counted and answered too late.
 func killUnderLoad(t *testing.T, down string) {
 	const quota, slack = 800, 800 / 20
+	keepsItsMonth(t)
 	r := redistest.Start(t)
 	s := startServer(t)
 	admin := s.admin()
 	admin.mustCreate(t, "acme")
-	k := admin.mustIssue(t, "acme", "limits", []map[string]any{{"name": "monthly", "requests": quota, "calendar": "month"}})
+	k := admin.mustIssue(t, "acme", "limits", month(quota))
 	keyFile := gatewayKey(t, admin, map[string]any{})
 	var asked [2]*asked
 	var envoys [2]*gateway

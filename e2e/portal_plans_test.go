@@ -14,10 +14,7 @@ import (
 func TestE2EPortalPlans(t *testing.T) {
 	t.Parallel()
 	envoytest.Binary(t)
-	now := time.Now().UTC()
-	if next := time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, time.UTC); next.Sub(now) < 3*time.Minute {
-		await(t, next) // or the quota would start again during the test
-	}
+	keepsItsMonth(t)
 	s := startServer(t)
 	admin := s.admin()
 	admin.mustCreate(t, "acme")
@@ -54,13 +51,13 @@ func TestE2EPortalPlans(t *testing.T) {
 	operator.look("requests")
 	operator.Follow(portaltest.Role("button", "Approve"))
 	operator.WaitText("main", "Request approved, and the key changed.")
-	raised := g.until(t, time.Now(), http.StatusOK, k.Token, propagation)
+	raised := g.until(t, time.Now(), http.StatusOK, k.Token, patience)
 	t.Logf("the plan helped %s after the approval was shown", raised)
 
 	owner.Open(page)
 	owner.WaitText("main", "Request approved")
 	owner.does("Pause this key…", "Pause key", nil)
-	g.until(t, time.Now(), http.StatusUnauthorized, k.Token, propagation)
+	g.until(t, time.Now(), http.StatusUnauthorized, k.Token, patience)
 	owner.Follow(portaltest.Role("button", "Resume key"))
-	g.until(t, time.Now(), http.StatusOK, k.Token, propagation)
+	g.until(t, time.Now(), http.StatusOK, k.Token, patience)
 }

@@ -142,14 +142,11 @@ func TestE2EPortalLifeOfAKey(t *testing.T) {
 	}
 }
 
-// propagation limits the time until a gateway applies a change. It allows for a browser on the same machine, and a busy one.
-const propagation = 30 * time.Second
-
 func lifeOfAKey(t *testing.T, c *customer, g *gateway, admin *client) {
 	t.Helper()
 	is := func(token string, code int) {
 		t.Helper()
-		g.until(t, time.Now(), code, token, propagation)
+		g.until(t, time.Now(), code, token, patience)
 	}
 	link := admin.portalLink(t, "acme", "cust_1", "return_url", "http://127.0.0.1:1/settings")
 	if status := c.Open(link); status != http.StatusOK {

@@ -100,7 +100,7 @@ func TestE2ETokenPrefixTakenOn(t *testing.T) {
 		old = append(old, k)
 	}
 	// The holder of an old key can send the prefix, too.
-	g.until(t, time.Now(), http.StatusOK, "acme-live-"+tokens[0], propagation)
+	g.until(t, time.Now(), http.StatusOK, "acme-live-"+tokens[0], patience)
 	admin.setPrefix(t, "acme-live-", time.Now().Add(2*time.Hour))
 	again, before := time.Now(), answered.Load()
 	eventually(t, "more requests", func() bool { return time.Since(again) > 500*time.Millisecond && answered.Load() >= before+100 })
@@ -116,7 +116,7 @@ func TestE2ETokenPrefixTakenOn(t *testing.T) {
 		}
 	}
 	admin.setPrefix(t, "acme-live-", nil)
-	t.Logf("without the prefix refused after %s", g.until(t, time.Now(), http.StatusUnauthorized, tokens[0], propagation))
+	t.Logf("without the prefix refused after %s", g.until(t, time.Now(), http.StatusUnauthorized, tokens[0], patience))
 	if code := g.get(t, "acme-live-"+tokens[0]); code != http.StatusOK {
 		t.Errorf("%d with the prefix", code)
 	}

@@ -300,7 +300,6 @@ func TestEnvoyAsksAboutLimits(t *testing.T) {
 	}
 	for _, most := range []uint32{5, 8} {
 		plan(jwks.Limit{Name: "burst", Requests: most, Seconds: 1 << 30})
-		changed := time.Now()
 		eventually(t, "the rule holds", func() bool {
 			d, err := s.gateway.Limit(t.Context(), &gateway.LimitRequest{
 				Issuer: gatewaytest.PublicURL + jwks.IssuerPath + "acme", KeyID: "another", KID: own().KID().String(),
@@ -309,9 +308,6 @@ func TestEnvoyAsksAboutLimits(t *testing.T) {
 				return strings.Contains(h.Value, fmt.Sprintf("q=%d;", most))
 			})
 		})
-		if took := time.Since(changed); took > 25*time.Second {
-			t.Errorf("the change took %s", took)
-		}
 		passed, refused := uint32(0), response{}
 		for range most + 3 {
 			if r := f.send(t, "GET", "/", good); r.StatusCode == http.StatusOK {

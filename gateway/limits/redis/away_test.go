@@ -96,11 +96,7 @@ func TestRestart(t *testing.T) {
 				s.Kill()
 				after(t, 300*time.Millisecond)
 				s.Run(t)
-				back := time.Now()
 				testkit.Eventually(t, "Redis is used again", func() bool { return a.Usable() && b.Usable() })
-				if took := time.Since(back); took > 25*time.Second {
-					t.Errorf("Redis was used again after %v", took)
-				}
 				after(t, time.Second)
 				n, took := stop()
 				allowed := 1000 + 100*took.Seconds()
@@ -161,11 +157,7 @@ func TestSilentRedis(t *testing.T) {
 		t.Errorf("a later decision took %v: %v", took, err)
 	}
 	s.Resume(t)
-	resumed := time.Now()
 	testkit.Eventually(t, "Redis is used again", c.Usable)
-	if took := time.Since(resumed); took > 25*time.Second {
-		t.Errorf("Redis was used again after %v", took)
-	}
 }
 
 // TestReplicaIsNotUsed makes Redis a replica, as a failover does with the old primary.
